@@ -1,0 +1,3 @@
+//! AArch64: EL2.
+
+pub mod list_register;

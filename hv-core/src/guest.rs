@@ -1,0 +1,123 @@
+//! Vocabulary shared by every crate that touches a guest. No hardware is behind any of it.
+
+use crate::time::Instant;
+use core::fmt;
+
+/// An address in one guest's physical address space (an IPA in Arm's words), in bytes.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, Hash)]
+pub struct GuestPhysAddr(pub u64);
+
+impl GuestPhysAddr {
+    /// The address `bytes` further on, or `None` past the end of the address space.
+    #[must_use]
+    pub fn checked_add(self, bytes: u64) -> Option<Self> {
+        self.0.checked_add(bytes).map(Self)
+    }
+}
+
+impl fmt::Display for GuestPhysAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+/// Which bus an access goes to. AArch64 guests never produce [`Space::Port`].
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Space {
+    /// Guest physical memory with no RAM behind it.
+    Mmio,
+    /// The x86 I/O port space.
+    Port,
+}
+
+/// The width of a device access.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub enum Width {
+    /// One byte.
+    B1 = 1,
+    /// Two bytes.
+    B2 = 2,
+    /// Four bytes.
+    B4 = 4,
+    /// Eight bytes.
+    B8 = 8,
+}
+
+impl Width {
+    /// The width in bytes.
+    #[must_use]
+    pub const fn bytes(self) -> u64 {
+        self as u64
+    }
+
+    /// The value that an access of this width to an empty bus reads: all ones.
+    #[must_use]
+    pub const fn ones(self) -> u64 {
+        u64::MAX >> (64 - 8 * self as u32)
+    }
+}
+
+/// The level of an interrupt wire.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Level {
+    /// Not asserted.
+    #[default]
+    Low,
+    /// Asserted.
+    High,
+}
+
+impl From<bool> for Level {
+    fn from(is_high: bool) -> Self {
+        if is_high { Self::High } else { Self::Low }
+    }
+}
+
+/// A device register window: a state machine with no clock, no lock and no I/O of its own.
+///
+/// Access is total: every offset and every width has an answer. Reserved registers read zero and
+/// ignore writes.
+pub trait Device: Send {
+    /// Reads the register at `offset` bytes from the window's base.
+    fn read(&mut self, offset: u64, width: Width, now: Instant) -> u64;
+    /// Writes the register at `offset` bytes from the window's base.
+    fn write(&mut self, offset: u64, width: Width, value: u64, now: Instant);
+    /// Returns to the state after power-on; wires that the device drives go low.
+    fn reset(&mut self);
+}
+
+/// One wire from a device to an interrupt controller. Devices hold wires, never interrupt numbers.
+pub trait IrqLine: Send + Sync {
+    /// Drives the wire to `level`. Driving it to the level that it has does nothing.
+    fn set(&self, level: Level);
+}
+
+/// An access fell outside the guest's RAM.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct BadAddress;
+
+impl fmt::Display for BadAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the address is outside of the guest's RAM")
+    }
+}
+
+/// The guest's RAM, as a device or a loader sees it.
+///
+/// It never lends references, and takes `&self` to write: the guest's own CPUs may write at any
+/// time, so exclusive access would be a lie.
+pub trait GuestMemory {
+    /// Copies out of guest RAM.
+    ///
+    /// # Errors
+    ///
+    /// [`BadAddress`], having copied nothing, if any byte is outside of RAM.
+    fn read(&self, addr: GuestPhysAddr, buf: &mut [u8]) -> Result<(), BadAddress>;
+    /// Copies into guest RAM.
+    ///
+    /// # Errors
+    ///
+    /// [`BadAddress`], having copied nothing, if any byte is outside of RAM.
+    fn write(&self, addr: GuestPhysAddr, buf: &[u8]) -> Result<(), BadAddress>;
+}

@@ -1,0 +1,10 @@
+//! The machine: everything that needs privilege or `unsafe`, and the vocabulary built on it.
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
+
+pub mod arch;
+pub mod exit;
+pub mod guest;
+pub mod time;
+pub mod vcpu;
