@@ -1,0 +1,61 @@
+//! Host tools of the build, so that it needs neither `objcopy` nor `cpio` on the host.
+//!
+//! ```text
+//! xtask flatten ELF OUT          the loadable bytes of an ELF, as a flat image
+//! xtask cpio OUT < MANIFEST      a reproducible newc archive
+//! ```
+#![forbid(unsafe_code)]
+
+mod cpio;
+mod error;
+mod flatten;
+mod manifest;
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use error::Error;
+
+const USAGE: &str = "usage: xtask flatten ELF OUT | xtask cpio OUT < MANIFEST";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[&str]) -> Result<(), Error> {
+    match arguments {
+        ["flatten", elf, out] => {
+            let bytes = read(Path::new(elf))?;
+            write(Path::new(out), &flatten::flatten(&bytes)?)
+        }
+        ["cpio", out] => {
+            let mut text = String::new();
+            io::stdin().read_to_string(&mut text).map_err(|e| Error::io("standard input", &e))?;
+            let entries = manifest::parse(&text)?;
+            let files = cpio::collect(entries, read)?;
+            write(Path::new(out), &cpio::archive(&files)?)
+        }
+        _ => Err(Error::new(USAGE)),
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|e| Error::io(&path.display().to_string(), &e))
+}
+
+/// Writes a file whole: a build that is interrupted leaves no half of one behind.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let partial = path.with_added_extension("partial");
+    fs::write(&partial, bytes).map_err(|e| Error::io(&partial.display().to_string(), &e))?;
+    fs::rename(&partial, path).map_err(|e| Error::io(&path.display().to_string(), &e))
+}
