@@ -5,6 +5,8 @@ extern crate alloc;
 
 pub mod arch;
 pub mod exit;
+pub mod frames;
 pub mod guest;
+pub mod paging;
 pub mod time;
 pub mod vcpu;

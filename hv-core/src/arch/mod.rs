@@ -4,3 +4,4 @@
 //! of each that holds instructions, looks at the target.
 
 pub mod aarch64;
+pub mod x86_64;
