@@ -5,4 +5,5 @@
 
 extern crate alloc;
 
+pub mod devices;
 pub mod virt_map;

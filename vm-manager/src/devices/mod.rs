@@ -1,0 +1,5 @@
+//! Register maps of the devices that guests see: state machines without clock, lock or I/O.
+
+pub mod pl011;
+mod primecell;
+pub mod serial;
