@@ -1,5 +1,6 @@
 //! Register maps of the devices that guests see: state machines without clock, lock or I/O.
 
 pub mod pl011;
+pub mod pl031;
 mod primecell;
 pub mod serial;
