@@ -2,5 +2,6 @@
 
 pub mod pl011;
 pub mod pl031;
+pub mod pl061;
 mod primecell;
 pub mod serial;
