@@ -5,5 +5,6 @@
 
 extern crate alloc;
 
+pub mod console;
 pub mod devices;
 pub mod virt_map;
