@@ -5,6 +5,7 @@
 
 extern crate alloc;
 
+pub mod config;
 pub mod console;
 pub mod devices;
 pub mod virt_map;

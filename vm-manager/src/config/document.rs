@@ -1,0 +1,179 @@
+//! Walks a TOML document, in the order in which it is written, and hands each value to the
+//! configuration.
+
+use super::error::{self, ConfigError};
+use super::found::Found;
+use super::key::{self, Key};
+use super::{RawFile, VmConfig};
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+
+/// Far more than a configuration needs; what is larger is not one.
+const LARGEST: usize = 64 << 10;
+
+/// The text, for the lines of errors.
+struct Document<'t> {
+    file: &'t str,
+    text: &'t str,
+}
+
+/// Applies all values of `text` to `config`.
+pub(super) fn read(file: &str, text: &[u8], config: &mut VmConfig) -> Result<(), ConfigError> {
+    if text.len() > LARGEST {
+        let problem = format!("found {} bytes, allowed up to {LARGEST}", text.len());
+        return Err(ConfigError::new(file, 0, "", problem));
+    }
+    let text = match core::str::from_utf8(text) {
+        Ok(text) => text,
+        Err(error) => {
+            let (before, _) = text.split_at_checked(error.valid_up_to()).unwrap_or((text, &[]));
+            let line = line_after(before);
+            return Err(ConfigError::new(
+                file,
+                line,
+                "",
+                "found bytes that are not UTF-8".to_owned(),
+            ));
+        }
+    };
+    let document = Document { file, text };
+    let table = DeTable::parse(text).map_err(|error| {
+        let line = error.span().map_or(0, |span| document.line(span.start));
+        let problem = format!("not valid TOML: {}", error::shown(error.message()));
+        ConfigError::new(file, line, "", problem)
+    })?;
+    document.root(table.get_ref(), config)
+}
+
+impl Document<'_> {
+    /// The line, counted from 1, of the byte at `offset`.
+    fn line(&self, offset: usize) -> u32 {
+        line_after(self.text.as_bytes().get(..offset).unwrap_or_default())
+    }
+
+    fn root(&self, table: &DeTable<'_>, config: &mut VmConfig) -> Result<(), ConfigError> {
+        for (name, value) in in_order(table) {
+            let line = self.line(name.span().start);
+            match (name.get_ref().as_ref(), value.get_ref()) {
+                (key::LOAD, DeValue::Array(items)) => {
+                    for item in items {
+                        self.load(item, config)?;
+                    }
+                }
+                (key::LOAD, DeValue::Table(_)) => {
+                    let problem = "found [load], allowed [[load]], of which there may be several";
+                    return Err(ConfigError::new(self.file, line, key::LOAD, problem.to_owned()));
+                }
+                (section, DeValue::Table(table)) if key::SECTIONS.contains(&section) => {
+                    self.section(section, table, config)?;
+                }
+                (section, value) if key::SECTIONS.contains(&section) => {
+                    let (found, brackets) = (found(value), brackets(section));
+                    let problem = format!("found {found}, allowed a section {brackets}");
+                    return Err(ConfigError::new(self.file, line, section, problem));
+                }
+                _ => self.entry("", name, value, config)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn section(
+        &self,
+        section: &str,
+        table: &DeTable<'_>,
+        config: &mut VmConfig,
+    ) -> Result<(), ConfigError> {
+        in_order(table)
+            .into_iter()
+            .try_for_each(|(name, value)| self.entry(section, name, value, config))
+    }
+
+    /// One `[[load]]`, both keys of which must be there.
+    fn load(&self, item: &Spanned<DeValue<'_>>, config: &mut VmConfig) -> Result<(), ConfigError> {
+        let line = self.line(item.span().start);
+        let DeValue::Table(table) = item.get_ref() else {
+            let problem = format!("found {}, allowed sections [[load]]", found(item.get_ref()));
+            return Err(ConfigError::new(self.file, line, key::LOAD, problem));
+        };
+        config.loads.push(RawFile { line, ..RawFile::default() });
+        self.section(key::LOAD, table, config)?;
+        for key in [Key::LoadFile, Key::LoadTo] {
+            if table.get(key.name()).is_none() {
+                let problem = "missing; every [[load]] must have it".to_owned();
+                return Err(ConfigError::new(self.file, line, key.path(), problem));
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(
+        &self,
+        section: &str,
+        name: &Spanned<DeString<'_>>,
+        value: &Spanned<DeValue<'_>>,
+        config: &mut VmConfig,
+    ) -> Result<(), ConfigError> {
+        let line = self.line(name.span().start);
+        let Some(key) = Key::find(section, name.get_ref()) else {
+            return Err(ConfigError::unknown_key(self.file, line, section, name.get_ref()));
+        };
+        config.apply(key, &found(value.get_ref())).map_err(|refusal| {
+            let line = self.line(value.span().start);
+            ConfigError::new(self.file, line, key.path(), refusal.into_text())
+        })?;
+        config.lines.insert(key, line);
+        Ok(())
+    }
+}
+
+/// The entries as they are written: the first error of a file is the one that is reported.
+fn in_order<'a, 'i>(
+    table: &'a DeTable<'i>,
+) -> Vec<(&'a Spanned<DeString<'i>>, &'a Spanned<DeValue<'i>>)> {
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(name, _)| name.span().start);
+    entries
+}
+
+fn found<'a>(value: &'a DeValue<'_>) -> Found<'a> {
+    match value {
+        DeValue::String(text) => Found::Text(text),
+        DeValue::Integer(number) => {
+            Found::Integer(i128::from_str_radix(number.as_str(), number.radix()).ok())
+        }
+        DeValue::Array(items) => {
+            // An item of a list is never a list itself, so it need not be looked into.
+            Found::List(items.iter().map(|item| scalar(item.get_ref())).collect())
+        }
+        DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Table(_) => {
+            Found::Other(value.type_str())
+        }
+    }
+}
+
+fn scalar<'a>(value: &'a DeValue<'_>) -> Found<'a> {
+    match value {
+        DeValue::Array(_) => Found::Other(value.type_str()),
+        DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_)
+        | DeValue::Table(_) => found(value),
+    }
+}
+
+fn brackets(section: &str) -> alloc::string::String {
+    if section == key::LOAD { "[[load]]".to_string() } else { format!("[{section}]") }
+}
+
+/// The line, counted from 1, that follows `text`.
+fn line_after(text: &[u8]) -> u32 {
+    let newlines = text.iter().filter(|&&byte| byte == b'\n').count();
+    u32::try_from(newlines).map_or(u32::MAX, |lines| lines.saturating_add(1))
+}

@@ -1,0 +1,124 @@
+//! The keys that a configuration may have.
+
+/// One key. The order is that of the documentation.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Key {
+    /// `name`
+    Name,
+    /// `vcpus`
+    Vcpus,
+    /// `memory`
+    Memory,
+    /// `gic`
+    Gic,
+    /// `boot.kernel`
+    Kernel,
+    /// `boot.format`
+    Format,
+    /// `boot.load_address`
+    LoadAddress,
+    /// `boot.entry`
+    Entry,
+    /// `boot.initrd`
+    Initrd,
+    /// `boot.cmdline`
+    Cmdline,
+    /// `load.file`
+    LoadFile,
+    /// `load.address`
+    LoadTo,
+    /// `cpu.affinity`
+    Affinity,
+    /// `cpu.weight`
+    Weight,
+    /// `restart.on`
+    RestartOn,
+    /// `restart.delay`
+    RestartDelay,
+    /// `restart.max_delay`
+    RestartMaxDelay,
+    /// `console.ring`
+    ConsoleRing,
+    /// `time.on_pause`
+    OnPause,
+}
+
+/// All keys, with what stands before the dot of their path: their section, if any.
+const KEYS: [(Key, &str); 19] = [
+    (Key::Name, "name"),
+    (Key::Vcpus, "vcpus"),
+    (Key::Memory, "memory"),
+    (Key::Gic, "gic"),
+    (Key::Kernel, "boot.kernel"),
+    (Key::Format, "boot.format"),
+    (Key::LoadAddress, "boot.load_address"),
+    (Key::Entry, "boot.entry"),
+    (Key::Initrd, "boot.initrd"),
+    (Key::Cmdline, "boot.cmdline"),
+    (Key::LoadFile, "load.file"),
+    (Key::LoadTo, "load.address"),
+    (Key::Affinity, "cpu.affinity"),
+    (Key::Weight, "cpu.weight"),
+    (Key::RestartOn, "restart.on"),
+    (Key::RestartDelay, "restart.delay"),
+    (Key::RestartMaxDelay, "restart.max_delay"),
+    (Key::ConsoleRing, "console.ring"),
+    (Key::OnPause, "time.on_pause"),
+];
+
+/// The sections, in the order of the documentation.
+pub(super) const SECTIONS: [&str; 6] = ["boot", LOAD, "cpu", "restart", "console", "time"];
+
+/// The section of which there may be several.
+pub(super) const LOAD: &str = "load";
+
+/// The keys that a command line may name without their section.
+pub(super) const SHORT: [Key; 8] = [
+    Key::Name,
+    Key::Vcpus,
+    Key::Memory,
+    Key::Kernel,
+    Key::Initrd,
+    Key::Cmdline,
+    Key::Affinity,
+    Key::Weight,
+];
+
+impl Key {
+    /// The key as errors name it: `memory`, `boot.kernel`.
+    #[must_use]
+    pub fn path(self) -> &'static str {
+        KEYS.iter().find(|(key, _)| *key == self).map_or("", |(_, path)| path)
+    }
+
+    /// The key within its section.
+    pub(super) fn name(self) -> &'static str {
+        split(self.path()).1
+    }
+
+    /// The key of this name in `section`; the section of what has none is empty.
+    pub(super) fn find(section: &str, name: &str) -> Option<Self> {
+        KEYS.iter().find(|(_, path)| split(path) == (section, name)).map(|(key, _)| *key)
+    }
+
+    /// The key that an override means.
+    pub(super) fn find_override(word: &str) -> Option<Self> {
+        let short = SHORT.into_iter().find(|key| key.name() == word);
+        short.or_else(|| {
+            let (section, name) = split(word);
+            Self::find(section, name).filter(|_| section != LOAD)
+        })
+    }
+
+    /// The names of all keys of `section`.
+    pub(super) fn names_in(section: &str) -> impl Iterator<Item = &'static str> {
+        KEYS.iter()
+            .map(|(_, path)| split(path))
+            .filter(move |key| key.0 == section)
+            .map(|key| key.1)
+    }
+}
+
+fn split(path: &str) -> (&str, &str) {
+    path.split_once('.').unwrap_or(("", path))
+}
