@@ -8,4 +8,5 @@ extern crate alloc;
 pub mod config;
 pub mod console;
 pub mod devices;
+pub mod irqchip;
 pub mod virt_map;
