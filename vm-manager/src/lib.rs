@@ -9,5 +9,6 @@ pub mod bundle;
 pub mod config;
 pub mod console;
 pub mod devices;
+pub mod fdt;
 pub mod irqchip;
 pub mod virt_map;
