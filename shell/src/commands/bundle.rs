@@ -1,0 +1,126 @@
+//! `image list`, and `config list`, `show` and `check`.
+
+use super::print;
+use crate::amount::{About, Bytes};
+use crate::arguments::Arguments;
+use crate::command::{Command, Count, Flow, Kind, Parameter, Switch};
+use crate::context::Context;
+use crate::error::Error;
+use crate::host::ConfigSummary;
+use crate::table::{self, Column};
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt::Write;
+
+const CONFIG: Parameter = Parameter { name: "CONFIG", count: Count::One, kind: Kind::Config };
+const CHECK_SUMMARY: &str = "validate a configuration, without creating anything";
+
+pub(super) const COMMANDS: &[Command] = &[
+    Command {
+        path: &["image", "list"],
+        parameters: &[],
+        options: &[Switch::JSON],
+        summary: "list the images that VMs can boot",
+        details: "They came in the bundle that the boot loader handed over.",
+        example: "image list",
+        run: images,
+    },
+    Command {
+        path: &["config", "list"],
+        parameters: &[],
+        options: &[Switch::JSON],
+        summary: "list the VM configurations",
+        details: "They came in the bundle that the boot loader handed over.",
+        example: "config list",
+        run: list,
+    },
+    Command {
+        path: &["config", "show"],
+        parameters: &[CONFIG],
+        options: &[],
+        summary: "show a configuration as it is written",
+        details: "",
+        example: "config show linux",
+        run: show,
+    },
+    Command {
+        path: &["config", "check"],
+        parameters: &[CONFIG],
+        options: &[],
+        summary: CHECK_SUMMARY,
+        details: "An error names the file, the line, what was found and what is allowed. 'vm check' is the same.",
+        example: "config check linux",
+        run: check,
+    },
+    Command {
+        path: &["vm", "check"],
+        parameters: &[CONFIG],
+        options: &[],
+        summary: CHECK_SUMMARY,
+        details: "The same as 'config check'.",
+        example: "vm check linux",
+        run: check,
+    },
+];
+
+fn images(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error> {
+    let images = context.host.images();
+    print(context, arguments, &images, |context, images| {
+        let rows: Vec<Vec<String>> = images
+            .iter()
+            .map(|image| {
+                vec![image.name.clone(), About(image.size_bytes).to_string(), image.kind.clone()]
+            })
+            .collect();
+        Ok(table::print(
+            context.out,
+            &["NAME", "SIZE", "KIND"].map(|header| Column(header, 0)),
+            &rows,
+        )?)
+    })?;
+    Ok(Flow::Done)
+}
+
+fn list(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error> {
+    let configs = context.host.configs();
+    print(context, arguments, &configs, |context, configs| {
+        let rows: Vec<Vec<String>> = configs.iter().map(row).collect();
+        let columns = ["NAME", "VCPUS", "MEMORY", "KERNEL"].map(|header| Column(header, 0));
+        table::print(context.out, &columns, &rows)?;
+        for config in configs {
+            if let Some(error) = &config.error {
+                writeln!(context.out, "{} is not valid: {error}", config.name)?;
+            }
+        }
+        Ok(())
+    })?;
+    Ok(Flow::Done)
+}
+
+fn row(config: &ConfigSummary) -> Vec<String> {
+    if config.error.is_some() {
+        return vec![config.name.clone(), "-".into(), "-".into(), "not valid".into()];
+    }
+    vec![
+        config.name.clone(),
+        config.vcpus.to_string(),
+        Bytes(config.memory_bytes).to_string(),
+        config.kernel.clone(),
+    ]
+}
+
+fn show(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error> {
+    let text = context.host.config_text(arguments.required(0)?)?;
+    for line in text.lines() {
+        writeln!(context.out, "{line}")?;
+    }
+    Ok(Flow::Done)
+}
+
+fn check(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error> {
+    let name = arguments.required(0)?;
+    let what = context.host.config_check(name)?;
+    writeln!(context.out, "config '{name}' is valid: {what}")?;
+    Ok(Flow::Done)
+}

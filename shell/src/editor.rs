@@ -1,0 +1,520 @@
+//! Line editing, on any terminal.
+//!
+//! A terminal that answers where its cursor is gets noline's editor, behind a [wire]; any other
+//! (a pipe, a test, a printer) gets its keys echoed and no control sequence ever. [`Line`] is what
+//! both edit: a key changes it, and the same change is made on the screen.
+
+mod keys;
+mod line;
+mod screen;
+mod wire;
+
+use crate::complete;
+use crate::context::Display;
+use crate::history::History;
+use crate::host::Host;
+use crate::output::{Column, Output};
+use crate::session::TerminalKind;
+use crate::session::input::Input;
+use crate::table;
+use alloc::format;
+use alloc::string::String;
+use core::fmt::Write;
+use core::time::Duration;
+use keys::{Decoder, Key};
+use line::Line;
+use wire::{LEAST_COLUMNS, MOST_COLUMNS, Noline, Outcome};
+
+/// What is shown where a command can be typed.
+pub(crate) const PROMPT: &str = "roost> ";
+/// Asks for the size: saves the cursor, goes as far as there is a screen, asks where that is, and
+/// goes back (VT100 DECSC, CUP, DSR, DECRC).
+const PROBE: &[u8] = b"\x1b7\x1b[999;999H\x1b[6n\x1b8";
+/// How long a terminal has to answer.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// Home and erase everything (VT100 CUP, ED).
+const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
+const BELL: &[u8] = b"\x07";
+/// The width that a plain terminal is taken to have.
+const PLAIN_COLUMNS: usize = 80;
+
+// noline's keys.
+const START: u8 = 0x01;
+const LEFT: u8 = 0x02;
+const DELETE: u8 = 0x04;
+const END: u8 = 0x05;
+const RIGHT: u8 = 0x06;
+const KILL_TO_END: u8 = 0x0b;
+const BACKSPACE: u8 = 0x7f;
+const ABORT: u8 = 0x03;
+const ENTER: u8 = b'\r';
+
+/// What a user has typed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Typed {
+    /// A line.
+    Line(String),
+    /// Ctrl-C: the line is gone.
+    Nothing,
+    /// A line that is too long to be run.
+    TooLong,
+}
+
+/// How the line is shown.
+enum Face {
+    /// It is not known yet what the terminal is.
+    Unknown,
+    Plain,
+    Terminal(Noline),
+}
+
+/// Where the editor is in a line.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stage {
+    /// There is no prompt.
+    Closed,
+    /// The terminal is asked for its size, and has until then.
+    Probing(Duration),
+    /// Keys change the line.
+    Open,
+    /// noline has yet to end its line.
+    Closing,
+}
+
+/// Reads lines from one terminal.
+pub(crate) struct Editor {
+    face: Face,
+    stage: Stage,
+    columns: usize,
+    /// The terminal owes an answer to a probe.
+    is_probed: bool,
+    /// The terminal has answered since the face was chosen.
+    is_better: bool,
+    decoder: Decoder,
+    line: Line,
+    history: History,
+    /// The place in the history that is shown, and the line that was begun before.
+    recalled: Option<usize>,
+    draft: String,
+    /// The last key was a Tab that left several candidates.
+    is_ambiguous: bool,
+    /// Characters of the line were refused.
+    is_overfull: bool,
+}
+
+impl Editor {
+    pub(crate) fn new(terminal: TerminalKind) -> Self {
+        let (face, columns) = match terminal {
+            TerminalKind::Probe => (Face::Unknown, PLAIN_COLUMNS),
+            TerminalKind::Plain => (Face::Plain, PLAIN_COLUMNS),
+            TerminalKind::Vt100 { columns } => (face_of(columns.into()), columns.into()),
+        };
+        Self {
+            face,
+            stage: Stage::Closed,
+            columns: columns.clamp(1, MOST_COLUMNS),
+            is_probed: false,
+            is_better: false,
+            decoder: Decoder::new(),
+            line: Line::default(),
+            history: History::default(),
+            recalled: None,
+            draft: String::new(),
+            is_ambiguous: false,
+            is_overfull: false,
+        }
+    }
+
+    pub(crate) fn history(&self) -> &History {
+        &self.history
+    }
+
+    pub(crate) fn display(&self) -> Display {
+        match self.face {
+            Face::Unknown | Face::Plain => Display::Plain,
+            Face::Terminal(_) => Display::Terminal,
+        }
+    }
+
+    /// When to poll, if nothing happens before.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        match self.stage {
+            Stage::Probing(until) => Some(until),
+            Stage::Closed | Stage::Open | Stage::Closing => None,
+        }
+    }
+
+    /// The terminal has this width, from the next prompt on.
+    pub(crate) fn set_columns(&mut self, columns: usize) {
+        self.columns = columns.clamp(1, MOST_COLUMNS);
+        self.is_better = self.columns >= LEAST_COLUMNS;
+    }
+
+    /// Shows the prompt and takes keys until a line is complete or `out` is full.
+    pub(crate) fn poll(
+        &mut self,
+        input: &mut Input,
+        out: &mut Output,
+        host: &dyn Host,
+        now: Duration,
+    ) -> Option<Typed> {
+        while !out.is_full() {
+            match self.stage {
+                Stage::Closed => self.open(out, now),
+                Stage::Probing(until) => self.await_size(input, out, now, until)?,
+                Stage::Closing => return self.close(out),
+                Stage::Open => {
+                    if self.is_behind(out) {
+                        continue;
+                    }
+                    let Some(key) = self.decoder.advance(input.pop()?) else { continue };
+                    let typed = self.key(key, out, host);
+                    self.is_behind(out);
+                    if typed.is_some() {
+                        return typed;
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// Shows a line of text above the prompt.
+    pub(crate) fn interject(&mut self, text: &str, out: &mut Output) {
+        if self.stage != Stage::Open {
+            out.fresh_line();
+            _ = writeln!(out, "{text}");
+            return;
+        }
+        if let Face::Terminal(noline) = &mut self.face {
+            let row = noline.row();
+            noline.abandon();
+            if row > 0 {
+                out.control(format!("\x1b[{row}A").as_bytes(), Column::Kept);
+            }
+            out.control(b"\r\x1b[J", Column::First);
+        }
+        out.fresh_line();
+        _ = writeln!(out, "{text}");
+        self.show(out);
+    }
+
+    fn open(&mut self, out: &mut Output, now: Duration) {
+        out.fresh_line();
+        if matches!(self.face, Face::Unknown) {
+            out.control(PROBE, Column::Kept);
+            self.is_probed = true;
+            self.stage = Stage::Probing(now.saturating_add(PATIENCE));
+            return;
+        }
+        if core::mem::take(&mut self.is_better) && matches!(self.face, Face::Plain) {
+            self.face = face_of(self.columns);
+        }
+        self.line.take();
+        self.recalled = None;
+        self.is_overfull = false;
+        self.is_ambiguous = false;
+        self.stage = Stage::Open;
+        self.show(out);
+    }
+
+    /// `None` while the terminal has not answered and may still do.
+    fn await_size(
+        &mut self,
+        input: &mut Input,
+        out: &mut Output,
+        now: Duration,
+        until: Duration,
+    ) -> Option<()> {
+        match input.take_report() {
+            Some((row, column)) => {
+                self.take_size(row, column);
+                self.face = face_of(self.columns);
+            }
+            None if now < until => return None,
+            // A late answer is still taken, and used from the next prompt on.
+            None => self.face = Face::Plain,
+        }
+        self.stage = Stage::Closed;
+        self.open(out, now);
+        Some(())
+    }
+
+    fn take_size(&mut self, row: usize, column: usize) {
+        if core::mem::take(&mut self.is_probed) && row > 0 && column > 0 {
+            self.set_columns(column);
+        }
+    }
+
+    /// Shows the prompt and the line, at the beginning of a line of the screen.
+    fn show(&mut self, out: &mut Output) {
+        match &mut self.face {
+            Face::Terminal(noline) => {
+                noline.begin(self.columns);
+                noline.send(self.line.text().bytes());
+                noline.send(self.line.after_cursor().chars().map(|_| LEFT));
+                noline.run(out);
+            }
+            Face::Plain | Face::Unknown => {
+                out.raw(PROMPT.as_bytes());
+                out.raw(self.line.text().as_bytes());
+            }
+        }
+    }
+
+    /// Whether noline still has keys to take, after letting it take some.
+    fn is_behind(&mut self, out: &mut Output) -> bool {
+        let Face::Terminal(noline) = &mut self.face else { return false };
+        if noline.is_busy() {
+            noline.run(out);
+        }
+        noline.is_busy()
+    }
+
+    fn key(&mut self, key: Key, out: &mut Output, host: &dyn Host) -> Option<Typed> {
+        let was_ambiguous = core::mem::take(&mut self.is_ambiguous);
+        match key {
+            Key::Enter => return self.enter(out),
+            Key::Interrupt => return self.interrupt(out),
+            Key::Tab => self.complete(was_ambiguous, out, host),
+            Key::Char(c) => self.insert(c, out),
+            Key::Backspace => self.backspace(1, out),
+            Key::KillWord => self.backspace(self.line.to_word_start(), out),
+            Key::KillToStart => self.backspace(usize::MAX, out),
+            Key::Delete | Key::EndOfFile => self.delete(),
+            Key::KillToEnd => self.kill_to_end(),
+            Key::Left => self.left(1),
+            Key::Right => self.right(1),
+            Key::WordLeft => self.left(self.line.to_word_start()),
+            Key::WordRight => self.right(self.line.to_word_end()),
+            Key::Home => self.left(usize::MAX),
+            Key::End => self.right(usize::MAX),
+            Key::Up => self.recall_older(out),
+            Key::Down => self.recall_newer(out),
+            Key::Clear => self.clear(out),
+            Key::Report { row, column } => self.take_size(row, column),
+            Key::Unknown => {}
+        }
+        None
+    }
+
+    fn enter(&mut self, out: &mut Output) -> Option<Typed> {
+        match &mut self.face {
+            Face::Terminal(noline) => {
+                noline.send([END, ENTER]);
+                self.stage = Stage::Closing;
+                self.close(out)
+            }
+            Face::Plain | Face::Unknown => {
+                out.raw(b"\r\n");
+                self.stage = Stage::Closed;
+                let text = self.line.take();
+                Some(self.typed(text))
+            }
+        }
+    }
+
+    fn close(&mut self, out: &mut Output) -> Option<Typed> {
+        let Face::Terminal(noline) = &mut self.face else {
+            self.stage = Stage::Closed;
+            return None;
+        };
+        let outcome = noline.run(out)?;
+        self.stage = Stage::Closed;
+        Some(match outcome {
+            // noline's line, not ours: what runs is what the user saw.
+            Outcome::Line(text) => self.typed(text),
+            Outcome::Aborted => Typed::Nothing,
+        })
+    }
+
+    fn typed(&mut self, text: String) -> Typed {
+        if core::mem::take(&mut self.is_overfull) {
+            return Typed::TooLong;
+        }
+        self.history.add(&text);
+        Typed::Line(text)
+    }
+
+    fn interrupt(&mut self, out: &mut Output) -> Option<Typed> {
+        self.is_overfull = false;
+        match &mut self.face {
+            Face::Terminal(noline) => {
+                noline.send([END]);
+                noline.run(out);
+                out.raw(b"^C");
+                noline.send([ABORT]);
+                self.stage = Stage::Closing;
+                self.close(out)
+            }
+            Face::Plain | Face::Unknown => {
+                out.raw(b"^C\r\n");
+                self.stage = Stage::Closed;
+                Some(Typed::Nothing)
+            }
+        }
+    }
+
+    fn insert(&mut self, c: char, out: &mut Output) {
+        let is_shown = matches!(self.face, Face::Plain) || is_narrow(c);
+        if !is_shown || !self.line.insert(c) {
+            self.is_overfull |= is_shown;
+            out.control(BELL, Column::Kept);
+            return;
+        }
+        let mut bytes = [0; 4];
+        let bytes = c.encode_utf8(&mut bytes).bytes();
+        match &mut self.face {
+            Face::Terminal(noline) => noline.send(bytes),
+            Face::Plain | Face::Unknown => bytes.for_each(|byte| out.raw(&[byte])),
+        }
+    }
+
+    fn backspace(&mut self, count: usize, out: &mut Output) {
+        let count = self.line.backspace(count);
+        self.is_overfull &= count == 0;
+        for _ in 0..count {
+            match &mut self.face {
+                Face::Terminal(noline) => noline.send([BACKSPACE]),
+                Face::Plain | Face::Unknown => out.raw(b"\x08 \x08"),
+            }
+        }
+    }
+
+    fn delete(&mut self) {
+        if let Face::Terminal(noline) = &mut self.face
+            && self.line.delete()
+        {
+            noline.send([DELETE]);
+        }
+    }
+
+    fn kill_to_end(&mut self) {
+        if let Face::Terminal(noline) = &mut self.face {
+            self.line.kill_to_end();
+            noline.send([KILL_TO_END]);
+        }
+    }
+
+    /// A plain terminal's cursor stays at the end of the line.
+    fn left(&mut self, count: usize) {
+        if let Face::Terminal(noline) = &mut self.face {
+            let moved = self.line.left(count);
+            let is_at_start = self.line.before_cursor().is_empty();
+            // One jump, rather than a thousand steps.
+            if is_at_start { noline.send([START]) } else { noline.send((0..moved).map(|_| LEFT)) }
+        }
+    }
+
+    fn right(&mut self, count: usize) {
+        if let Face::Terminal(noline) = &mut self.face {
+            let moved = self.line.right(count);
+            let is_at_end = self.line.after_cursor().is_empty();
+            if is_at_end { noline.send([END]) } else { noline.send((0..moved).map(|_| RIGHT)) }
+        }
+    }
+
+    fn recall_older(&mut self, out: &mut Output) {
+        let place = self.recalled.unwrap_or(self.history.len());
+        let Some(older) = place.checked_sub(1) else { return };
+        let Some(text) = self.history.get(older).map(String::from) else { return };
+        if self.recalled.is_none() {
+            self.draft = self.line.text().into();
+        }
+        self.recalled = Some(older);
+        self.replace(&text, out);
+    }
+
+    fn recall_newer(&mut self, out: &mut Output) {
+        let Some(place) = self.recalled else { return };
+        let text = match self.history.get(place + 1) {
+            Some(text) => {
+                self.recalled = Some(place + 1);
+                text.into()
+            }
+            None => {
+                self.recalled = None;
+                core::mem::take(&mut self.draft)
+            }
+        };
+        self.replace(&text, out);
+    }
+
+    fn replace(&mut self, text: &str, out: &mut Output) {
+        match self.face {
+            Face::Terminal(_) => {
+                self.left(usize::MAX);
+                self.kill_to_end();
+            }
+            Face::Plain | Face::Unknown => self.backspace(usize::MAX, out),
+        }
+        text.chars().for_each(|c| self.insert(c, out));
+    }
+
+    fn clear(&mut self, out: &mut Output) {
+        let Face::Terminal(noline) = &mut self.face else { return };
+        noline.abandon();
+        out.control(CLEAR, Column::First);
+        // The window may have another size by now; the answer counts from the next prompt on.
+        out.control(PROBE, Column::Kept);
+        self.is_probed = true;
+        self.show(out);
+    }
+
+    /// Completes the word before the cursor; the second Tab lists what it could be.
+    fn complete(&mut self, was_ambiguous: bool, out: &mut Output, host: &dyn Host) {
+        let before = self.line.before_cursor();
+        let Some(found) = complete::complete(before, host) else {
+            out.control(BELL, Column::Kept);
+            return;
+        };
+        let word = before.get(found.word_start..).unwrap_or_default();
+        self.is_ambiguous = !found.candidates.is_empty();
+        if word == found.word {
+            if was_ambiguous && self.is_ambiguous {
+                self.list(&found.candidates, out);
+            } else {
+                out.control(BELL, Column::Kept);
+            }
+            return;
+        }
+        if !self.line.has_room_for(found.word.len()) {
+            out.control(BELL, Column::Kept);
+            return;
+        }
+        // What is right already stays; quotes may have to go in before it.
+        let kept = if found.word.starts_with(word) { word.len() } else { 0 };
+        let wrong = if kept == 0 { word.chars().count() } else { 0 };
+        self.backspace(wrong, out);
+        found.word.get(kept..).unwrap_or_default().chars().for_each(|c| self.insert(c, out));
+    }
+
+    /// Lists words below the line, and shows the line again below them.
+    fn list(&mut self, words: &[String], out: &mut Output) {
+        if let Face::Terminal(noline) = &mut self.face {
+            noline.send([END]);
+            noline.run(out);
+            noline.abandon();
+        }
+        out.fresh_line();
+        _ = table::print_words(out, words, self.columns);
+        self.show(out);
+    }
+}
+
+/// What suits a terminal that answers, of this width.
+fn face_of(columns: usize) -> Face {
+    if columns >= LEAST_COLUMNS { Face::Terminal(Noline::new()) } else { Face::Plain }
+}
+
+/// Whether a character takes one column. noline counts on it; others can be typed as `\xNN`.
+fn is_narrow(c: char) -> bool {
+    matches!(c,
+        ' '..='~'
+        | '\u{a1}'..='\u{ac}' | '\u{ae}'..='\u{2ff}'
+        | '\u{370}'..='\u{377}' | '\u{37a}'..='\u{37f}' | '\u{384}'..='\u{482}' | '\u{48a}'..='\u{52f}'
+        | '\u{2010}'..='\u{2027}' | '€')
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,361 @@
+//! One user's connection.
+//!
+//! # When to poll
+//!
+//! [`Session::poll`] after [`Session::input`] or [`Session::take_output`] if
+//! [`Session::needs_poll`] says so, when [`Session::next_deadline`] has come, and, while
+//! [`Session::waits_for_host`], whenever a console has printed, a job has progressed or a VM has
+//! changed its state. Polling more often does no harm.
+
+pub(crate) mod input;
+
+use crate::arguments::Arguments;
+use crate::command::{self, Flow};
+use crate::commands;
+use crate::context::{Context, Display, Places, ProgressLine, Settings};
+use crate::editor::{Editor, PROMPT, Typed};
+use crate::error::Error;
+use crate::escape_key::EscapeKey;
+use crate::host::Host;
+use crate::output::Output;
+use crate::program::{Origin, Policy, Program};
+use crate::task::end::End;
+use crate::task::{Awaits, Progress, Reader, Task};
+use crate::words;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use core::fmt::{self, Write};
+use core::time::Duration;
+use input::Input;
+
+/// Steps in one poll: a command, a piece of a console, or the keys that are there.
+const STEPS: usize = 32;
+/// Notices that wait to be shown; what is more is counted.
+const NOTICES: usize = 8;
+
+/// Names one session.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct SessionId(pub u32);
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What is at the other end.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum TerminalKind {
+    /// It is asked, and has 200 ms to answer before it is taken to be [`TerminalKind::Plain`].
+    #[default]
+    Probe,
+    /// Something that is written to line by line: a pipe, a test.
+    Plain,
+    /// A VT100, or what pretends to be one, of this width in characters.
+    Vt100 {
+        /// Its width in characters.
+        columns: u16,
+    },
+}
+
+/// What is known about a connection in advance.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Options {
+    /// What is at the other end.
+    pub terminal: TerminalKind,
+}
+
+/// One user's connection: a state machine between bytes and a [`Host`].
+pub struct Session {
+    id: SessionId,
+    input: Input,
+    out: Output,
+    editor: Editor,
+    settings: Settings,
+    places: Places,
+    program: Option<Program>,
+    task: Option<Box<dyn Task>>,
+    notices: VecDeque<String>,
+    lost_notices: u32,
+    /// The last poll could have gone on.
+    is_eager: bool,
+    /// There was input since the last poll.
+    is_fresh: bool,
+    /// A task goes on when all output is taken.
+    awaits_drain: bool,
+}
+
+impl Session {
+    /// A session that shows its prompt at the first poll.
+    #[must_use]
+    pub fn new(id: SessionId, options: Options) -> Self {
+        Self {
+            id,
+            input: Input::default(),
+            out: Output::default(),
+            editor: Editor::new(options.terminal),
+            settings: Settings { escape: EscapeKey::DEFAULT },
+            places: Places::default(),
+            program: None,
+            task: None,
+            notices: VecDeque::new(),
+            lost_notices: 0,
+            is_eager: true,
+            is_fresh: false,
+            awaits_drain: false,
+        }
+    }
+
+    /// Runs a script before anything is typed: a command per line, or several with `;` between.
+    /// Errors name it and the line. A script that is running is replaced.
+    pub fn run_script(&mut self, name: &str, text: &str) {
+        self.begin(Program::new(Origin::File(name.into()), text));
+    }
+
+    /// Runs commands of a command line, with `;` between. Errors name it and count commands.
+    pub fn run_commands(&mut self, name: &str, text: &str) {
+        self.begin(Program::new(Origin::CommandLine(name.into()), text));
+    }
+
+    /// Takes bytes from the terminal, and answers how many; the caller keeps the rest and offers
+    /// it again. A Ctrl-C gets through even so, while a command runs, and takes what is before it
+    /// along.
+    pub fn input(&mut self, bytes: &[u8]) -> usize {
+        let taken = self.input.push(bytes);
+        let is_interruptible =
+            self.task.as_ref().is_some_and(|task| task.reader() == Reader::Session);
+        let taken = match bytes.get(taken..) {
+            Some(rest) if is_interruptible && !rest.is_empty() => {
+                taken + self.input.push_interrupt(rest)
+            }
+            _ => taken,
+        };
+        self.is_fresh |= taken > 0;
+        taken
+    }
+
+    /// How many bytes [`Session::input`] would take.
+    #[must_use]
+    pub fn input_room(&self) -> usize {
+        self.input.room()
+    }
+
+    /// Moves bytes to the terminal into `buf`, and answers how many.
+    pub fn take_output(&mut self, buf: &mut [u8]) -> usize {
+        self.out.take(buf)
+    }
+
+    /// Whether there are bytes for the terminal.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        !self.out.is_empty()
+    }
+
+    /// The terminal has this width in characters, from the next prompt on.
+    pub fn set_columns(&mut self, columns: u16) {
+        self.editor.set_columns(columns.into());
+    }
+
+    /// Shows a line of text without being asked: above the prompt, with what was typed kept; after
+    /// the guest is left, if the session is attached to one. Few such lines wait; of more, only the
+    /// number is shown.
+    pub fn notify(&mut self, text: &str) {
+        if self.notices.len() < NOTICES {
+            self.notices.push_back(text.into());
+        } else {
+            self.lost_notices = self.lost_notices.saturating_add(1);
+        }
+        self.is_eager = true;
+    }
+
+    /// Does a bounded amount of work. `now` is the time since power-on.
+    pub fn poll(&mut self, host: &mut dyn Host, now: Duration) {
+        self.is_fresh = false;
+        self.is_eager = true;
+        for _ in 0..STEPS {
+            if self.out.is_full() {
+                break;
+            }
+            if self.step(host, now) == Progress::Waiting {
+                self.is_eager = self.out.is_full();
+                break;
+            }
+        }
+        self.awaits_drain = self.task.is_some() && !self.out.is_empty();
+    }
+
+    /// Whether a poll would do something, even if nothing changes outside.
+    #[must_use]
+    pub fn needs_poll(&self) -> bool {
+        let can_go_on = self.is_fresh || self.is_eager;
+        (can_go_on && !self.out.is_full()) || (self.awaits_drain && self.out.is_empty())
+    }
+
+    /// When to poll, if nothing happens before: a time since power-on.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Duration> {
+        match &self.task {
+            Some(task) => task.deadline(),
+            None => self.editor.deadline(),
+        }
+    }
+
+    /// Whether the session waits for console output, a job or a VM's state.
+    #[must_use]
+    pub fn waits_for_host(&self) -> bool {
+        self.task.as_ref().is_some_and(|task| task.awaits() == Awaits::Host)
+    }
+
+    /// Whether a script is running: something else than the user's own commands.
+    #[must_use]
+    pub fn is_running_script(&self) -> bool {
+        self.program.as_ref().is_some_and(|program| !program.is_typed())
+    }
+
+    /// Ends the session: gives up what runs, and lets go of what it holds.
+    pub fn close(mut self, host: &mut dyn Host, now: Duration) {
+        if let Some(mut task) = self.task.take() {
+            task.interrupt(&mut self.context(host, now));
+        }
+    }
+
+    fn begin(&mut self, program: Program) {
+        self.program = Some(program);
+        self.is_eager = true;
+    }
+
+    fn step(&mut self, host: &mut dyn Host, now: Duration) -> Progress {
+        let is_raw = self.task.as_ref().is_some_and(|task| task.reader() == Reader::Task);
+        if !is_raw && let Some(notice) = self.next_notice() {
+            self.editor.interject(&notice, &mut self.out);
+            return Progress::More;
+        }
+        let is_busy = self.task.is_some() || self.is_running_script();
+        if is_busy && !is_raw && self.input.take_interrupt() {
+            self.interrupt(host, now);
+            return Progress::More;
+        }
+        if let Some(task) = self.task.take() {
+            return self.poll_task(task, host, now);
+        }
+        if let Some(program) = &mut self.program {
+            match program.next() {
+                None => self.program = None,
+                Some(Err(error)) => self.fail(&error),
+                Some(Ok(command)) => self.run(&command, host, now),
+            }
+            return Progress::More;
+        }
+        match self.editor.poll(&mut self.input, &mut self.out, host, now) {
+            None => return Progress::Waiting,
+            Some(Typed::Nothing) => {}
+            Some(Typed::Line(line)) => self.program = Some(Program::new(Origin::Typed, &line)),
+            Some(Typed::TooLong) => {
+                self.fail(&Error::new(
+                    "the line is too long, and was not run: 1000 bytes are the most",
+                ));
+            }
+        }
+        Progress::More
+    }
+
+    fn next_notice(&mut self) -> Option<String> {
+        self.notices.pop_front().or_else(|| {
+            let lost = core::mem::take(&mut self.lost_notices);
+            (lost > 0).then(|| alloc::format!("[{lost} more messages]"))
+        })
+    }
+
+    fn poll_task(
+        &mut self,
+        mut task: Box<dyn Task>,
+        host: &mut dyn Host,
+        now: Duration,
+    ) -> Progress {
+        match task.poll(&mut self.context(host, now)) {
+            Ok(Progress::Done) => {}
+            Ok(progress) => {
+                self.task = Some(task);
+                return progress;
+            }
+            Err(error) => self.fail(&error),
+        }
+        Progress::More
+    }
+
+    fn interrupt(&mut self, host: &mut dyn Host, now: Duration) {
+        if let Some(mut task) = self.task.take() {
+            task.interrupt(&mut self.context(host, now));
+        }
+        // A progress line has been erased by now.
+        self.out.fresh_line();
+        let place = self.program.take().map_or_else(String::new, |program| program.place());
+        _ = if place.is_empty() {
+            writeln!(self.out, "^C")
+        } else {
+            writeln!(self.out, "^C\n{place}interrupted")
+        };
+    }
+
+    fn run(&mut self, command: &str, host: &mut dyn Host, now: Duration) {
+        if self.is_running_script() {
+            // As if it were typed.
+            self.out.fresh_line();
+            _ = writeln!(self.out, "{PROMPT}{command}");
+        }
+        match start(command, &mut self.context(host, now)) {
+            Ok(Flow::Done) => {}
+            Ok(Flow::Wait(task)) => self.task = Some(task),
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// Says what went wrong, and does with the rest of the program what was ordered.
+    fn fail(&mut self, error: &Error) {
+        let place = self.program.as_ref().map_or_else(String::new, Program::place);
+        self.out.fresh_line();
+        _ = writeln!(self.out, "{place}error: {error}");
+        let policy = self.program.as_ref().map_or(Policy::Stop, |program| program.policy);
+        match policy {
+            Policy::Continue => return,
+            Policy::Stop => {}
+            Policy::Exit(code) => self.task = Some(Box::new(End::Exit(code))),
+        }
+        self.program = None;
+    }
+
+    fn context<'a>(&'a mut self, host: &'a mut dyn Host, now: Duration) -> Context<'a> {
+        let display = self.editor.display();
+        let script = self.program.as_mut().filter(|program| !program.is_typed());
+        let is_watched = display == Display::Terminal && script.is_none();
+        Context {
+            host,
+            out: &mut self.out,
+            input: &mut self.input,
+            now,
+            session: self.id,
+            settings: &mut self.settings,
+            places: &mut self.places,
+            history: self.editor.history(),
+            display,
+            progress_line: if is_watched { ProgressLine::Rewritten } else { ProgressLine::Silent },
+            policy: script.map(|program| &mut program.policy),
+        }
+    }
+}
+
+/// Runs one command until it is done or has to wait.
+fn start(command: &str, context: &mut Context<'_>) -> Result<Flow, Error> {
+    let words = words::split(command)?;
+    let Some((found, used)) = command::find(&words) else {
+        // `--help` explains a group, too.
+        return Err(command::unknown(&words));
+    };
+    let words = words.get(used..).unwrap_or_default();
+    if words.first().is_some_and(|word| word == "--help") {
+        commands::explain(context.out, found)?;
+        return Ok(Flow::Done);
+    }
+    (found.run)(context, &Arguments::parse(found, words)?)
+}

@@ -1,0 +1,192 @@
+//! `vm console`: the session's terminal is the VM's console.
+
+use super::{Progress, Reader, Task};
+use crate::context::{Context, Display};
+use crate::error::Error;
+use crate::escape_key::EscapeKey;
+use crate::host::{Cursor, Keyboard, VmId, VmState};
+use crate::output::Column;
+use crate::replay::Replay;
+use alloc::format;
+use alloc::string::String;
+use core::fmt::Write;
+use core::time::Duration;
+
+/// Bytes moved in one poll, in each direction.
+const CHUNK: usize = 256;
+/// How soon typing that the guest did not accept is tried again, unless the host calls before.
+const RETRY: Duration = Duration::from_millis(20);
+/// Attributes off and cursor shown (VT100 SGR, VT220 DECTCEM): guests leave with them changed.
+const TIDY: &[u8] = b"\x1b[0m\x1b[?25h";
+
+/// An attachment to a console: first its replay, then what it prints from then on.
+pub(crate) struct Attach {
+    vm: VmId,
+    title: String,
+    key: EscapeKey,
+    cursor: Cursor,
+    /// What is before is replayed.
+    live_from: Cursor,
+    replay: Replay,
+    keyboard: Keyboard,
+    retry_at: Option<Duration>,
+}
+
+/// Why an attachment ends.
+enum Leave {
+    Escape,
+    Ended(VmState),
+    Destroyed,
+}
+
+impl Attach {
+    /// Attaches, and says how to leave.
+    pub(crate) fn begin(
+        context: &mut Context<'_>,
+        vm: VmId,
+        title: String,
+        key: EscapeKey,
+    ) -> Result<Self, Error> {
+        let info = context.host.console_open(vm, context.session)?;
+        let note = match (context.host.vm_state(vm), info.keyboard) {
+            (_, Keyboard::Taken) => "; you only watch, another session types",
+            (Some(VmState::Created), _) => "; it has not been started",
+            (Some(VmState::Paused), _) => "; it is paused",
+            _ => "",
+        };
+        writeln!(context.out, "attached to {title}: {key} leaves{note}")?;
+        Ok(Self {
+            vm,
+            title,
+            key,
+            cursor: Cursor::OLDEST,
+            live_from: info.end,
+            replay: Replay::default(),
+            keyboard: info.keyboard,
+            retry_at: None,
+        })
+    }
+
+    /// Types what the user typed. Answers whether that was the key that leaves.
+    fn type_on(&mut self, context: &mut Context<'_>) -> (Progress, Option<Leave>) {
+        let typed = context.input.raw();
+        let escape = typed.iter().position(|&byte| byte == self.key.byte());
+        let wanted = typed.get(..escape.unwrap_or(typed.len())).unwrap_or_default();
+        let wanted = wanted.get(..CHUNK).unwrap_or(wanted);
+        self.retry_at = None;
+        if wanted.is_empty() {
+            return match escape {
+                Some(_) => {
+                    context.input.discard(1);
+                    (Progress::More, Some(Leave::Escape))
+                }
+                None => (Progress::Waiting, None),
+            };
+        }
+        let accepted = match self.keyboard {
+            Keyboard::Yours => context.host.console_write(self.vm, wanted),
+            Keyboard::Taken => wanted.len(),
+        };
+        context.input.discard(accepted);
+        match escape {
+            // A guest that reads nothing must not hold its user.
+            Some(escape) if accepted == 0 => {
+                context.input.discard(escape + 1);
+                (Progress::More, Some(Leave::Escape))
+            }
+            _ if accepted == 0 => {
+                self.retry_at = Some(context.now.saturating_add(RETRY));
+                (Progress::Waiting, None)
+            }
+            _ => (Progress::More, None),
+        }
+    }
+
+    /// Shows what the guest printed.
+    fn show(&mut self, context: &mut Context<'_>) -> Result<Progress, Error> {
+        let mut buf = [0; CHUNK];
+        let replay_left =
+            usize::try_from(self.live_from.0.saturating_sub(self.cursor.0)).unwrap_or(CHUNK);
+        let is_replay = replay_left > 0;
+        let most = CHUNK.min(context.out.room()).min(if is_replay { replay_left } else { CHUNK });
+        let Some(buf) = buf.get_mut(..most).filter(|buf| !buf.is_empty()) else {
+            return Ok(Progress::Waiting);
+        };
+        let read = context.host.console_read(self.vm, &mut self.cursor, buf);
+        if read.lost > 0 {
+            context.out.fresh_line();
+            writeln!(context.out, "[{} bytes of output were lost]", read.lost)?;
+        }
+        let bytes = buf.get(..read.bytes).unwrap_or_default();
+        if is_replay {
+            self.replay.filter(bytes, |bytes| context.out.raw(bytes));
+        } else {
+            self.replay.finish(|bytes| context.out.raw(bytes));
+            context.out.raw(bytes);
+        }
+        if bytes.is_empty() && is_replay {
+            // The replay's end was overwritten, or the host counts otherwise: live from here.
+            self.live_from = self.cursor;
+        }
+        Ok(if bytes.is_empty() { Progress::Waiting } else { Progress::More })
+    }
+
+    fn leave(&mut self, context: &mut Context<'_>, leave: &Leave) -> Result<(), Error> {
+        context.host.console_close(self.vm, context.session);
+        if context.display == Display::Terminal {
+            context.out.control(TIDY, Column::Kept);
+        }
+        context.out.fresh_line();
+        let title = &self.title;
+        match leave {
+            Leave::Escape => writeln!(context.out, "detached from {title}")?,
+            Leave::Destroyed => writeln!(context.out, "{title} was destroyed")?,
+            Leave::Ended(state) => {
+                let why = context.host.vm_info(self.vm).ok().and_then(|info| info.reason);
+                let why = why.map_or_else(String::new, |why| format!(": {why}"));
+                let more = match state {
+                    VmState::Crashed => format!(" ('vm why {}' tells more)", self.vm),
+                    VmState::Created | VmState::Running | VmState::Paused | VmState::Stopped => {
+                        String::new()
+                    }
+                };
+                writeln!(context.out, "{title} {state}{why}{more}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Task for Attach {
+    fn poll(&mut self, context: &mut Context<'_>) -> Result<Progress, Error> {
+        // The state goes first: what the guest printed before it ended is still shown.
+        let state = context.host.vm_state(self.vm);
+        let (typing, mut leave) = self.type_on(context);
+        let showing = if leave.is_some() { Progress::Waiting } else { self.show(context)? };
+        if leave.is_none() && showing == Progress::Waiting && !context.out.is_full() {
+            leave = match state {
+                None => Some(Leave::Destroyed),
+                Some(state) if state.has_ended() => Some(Leave::Ended(state)),
+                Some(_) => None,
+            };
+        }
+        if let Some(leave) = leave {
+            self.leave(context, &leave)?;
+            return Ok(Progress::Done);
+        }
+        let is_more = typing == Progress::More || showing == Progress::More;
+        Ok(if is_more { Progress::More } else { Progress::Waiting })
+    }
+
+    fn interrupt(&mut self, context: &mut Context<'_>) {
+        _ = self.leave(context, &Leave::Escape);
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        self.retry_at
+    }
+
+    fn reader(&self) -> Reader {
+        Reader::Task
+    }
+}

@@ -1,0 +1,43 @@
+//! Which VM a word means. Ids and names are accepted wherever a VM is named.
+
+use crate::amount;
+use crate::error::Error;
+use crate::host::{Host, VmId, VmSummary};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// An error lists at most so many VMs.
+const LISTED: usize = 8;
+
+/// The VM whose id or name is `word`. An id goes first, should a name look like one.
+pub(crate) fn resolve(host: &dyn Host, word: &str) -> Result<VmSummary, Error> {
+    let mut vms = host.vms();
+    let id = word.parse().ok().map(VmId);
+    let found = vms
+        .iter()
+        .position(|vm| Some(vm.id) == id)
+        .or_else(|| vms.iter().position(|vm| vm.name == word));
+    match found {
+        Some(index) => Ok(vms.swap_remove(index)),
+        None => Err(missing(&vms, word, id)),
+    }
+}
+
+fn missing(vms: &[VmSummary], word: &str, id: Option<VmId>) -> Error {
+    let what = if id.is_some() { word.to_string() } else { format!("'{word}'") };
+    if vms.is_empty() {
+        return Error::new(format!(
+            "no VM {what}: there is none yet; 'vm create CONFIG' makes one"
+        ));
+    }
+    let mut names: Vec<String> = vms
+        .iter()
+        .take(LISTED)
+        .map(|vm| if id.is_some() { vm.id.to_string() } else { vm.name.clone() })
+        .collect();
+    if vms.len() > LISTED {
+        names.push(format!("{} more", vms.len() - LISTED));
+    }
+    Error::new(format!("no VM {what}: 'vm list' shows {}", amount::listed(&names, "and")))
+}
