@@ -137,7 +137,7 @@ pub(crate) fn discover(address: usize) -> Option<Board> {
 }
 
 fn tree_at(address: usize) -> Option<Fdt<'static>> {
-    if address == 0 || address % 8 != 0 {
+    if address == 0 || !address.is_multiple_of(8) {
         return None;
     }
     let pointer: *const u8 = core::ptr::without_provenance(address);

@@ -7,6 +7,8 @@ use crate::{read_register, write_register};
 
 /// Ids from here on are answers of the controller, not interrupts.
 pub const FIRST_SPECIAL: u32 = 1020;
+/// The id in what [`acknowledge`] returns: GICv2 has the sender of an SGI above it.
+pub const ID_MASK: u32 = 0x3ff;
 
 /// Offset of the distributor's type register.
 pub const GICD_TYPER: usize = 0x004;

@@ -86,7 +86,8 @@ pub fn on_interrupt(handler: fn(u32)) {
 
 #[unsafe(no_mangle)]
 extern "C" fn guest_on_interrupt() {
-    let id = gic::acknowledge();
+    let acknowledged = gic::acknowledge();
+    let id = acknowledged & gic::ID_MASK;
     if id >= gic::FIRST_SPECIAL {
         return;
     }
@@ -96,7 +97,7 @@ extern "C" fn guest_on_interrupt() {
         let handler: fn(u32) = unsafe { core::mem::transmute(handler) };
         handler(id);
     }
-    gic::end(id);
+    gic::end(acknowledged);
 }
 
 #[unsafe(no_mangle)]

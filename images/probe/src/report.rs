@@ -1,0 +1,21 @@
+//! How a test ends.
+
+/// Why a test failed: a sentence and the number that shows it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Failure {
+    pub(crate) what: &'static str,
+    pub(crate) value: u64,
+}
+
+/// What a test returns.
+pub(crate) type Outcome = Result<(), Failure>;
+
+/// A failure, when `holds` does not.
+pub(crate) fn check(holds: bool, what: &'static str, value: u64) -> Outcome {
+    if holds { Ok(()) } else { Err(Failure { what, value }) }
+}
+
+/// A failure, when `found` is not `expected`.
+pub(crate) fn equal(found: i64, expected: i64, what: &'static str) -> Outcome {
+    check(found == expected, what, found as u64)
+}

@@ -1,0 +1,58 @@
+//! Two CPUs send each other all sixteen interrupts as fast as they can, for `seconds` (2).
+
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use guest::board::Board;
+use guest::once::Once;
+use guest::{cpu, gic, println, smp, time, trap};
+
+use crate::report::{Outcome, check, equal};
+
+static RECEIVED: [AtomicU64; 16] = [const { AtomicU64::new(0) }; 16];
+static STOP: AtomicBool = AtomicBool::new(false);
+static FIRST_CPU: Once<u64> = Once::new();
+
+pub(super) fn run(board: &'static Board) -> Outcome {
+    let Some(other) = board.cpus().get(1) else {
+        println!("probe: info sgi-storm needs a second CPU");
+        return Ok(());
+    };
+    FIRST_CPU.set(gic::affinity());
+    trap::on_interrupt(|id| {
+        if let Some(count) = RECEIVED.get(id as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    (0..16).for_each(gic::enable);
+    equal(smp::start(board, 1, answer), 0, "cpu_on")?;
+    cpu::unmask_interrupts();
+    let end = time::now() + time::ticks_of_ms(1000 * board.number("seconds", 2));
+    let mut sent = 0;
+    while time::now() < end {
+        gic::send(sent % 16, *other);
+        sent += 1;
+        cpu::yield_now();
+    }
+    STOP.store(true, Ordering::SeqCst);
+    time::spin_ms(50);
+    cpu::mask_interrupts();
+    let total: u64 = RECEIVED.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+    println!("probe: info sgi-storm sent={sent} received={total}");
+    for (id, count) in RECEIVED.iter().enumerate() {
+        check(count.load(Ordering::Relaxed) > 0, "never received", id as u64)?;
+    }
+    Ok(())
+}
+
+extern "C" fn answer(_: usize) {
+    gic::start();
+    (0..16).for_each(gic::enable);
+    cpu::unmask_interrupts();
+    let first = FIRST_CPU.get().copied().unwrap_or(0);
+    let mut id = 0;
+    while !STOP.load(Ordering::SeqCst) {
+        gic::send(id % 16, first);
+        id += 1;
+        cpu::yield_now();
+    }
+}
