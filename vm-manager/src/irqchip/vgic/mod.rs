@@ -39,6 +39,8 @@ mod register;
 mod settle;
 mod sgi;
 mod spi;
+#[cfg(test)]
+mod tests;
 
 pub use self::info::{Counts, CpuInfo, VgicInfo};
 pub use self::line::SpiLine;
