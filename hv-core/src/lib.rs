@@ -4,9 +4,17 @@
 extern crate alloc;
 
 pub mod arch;
+pub mod console;
 pub mod exit;
 pub mod frames;
 pub mod guest;
+pub mod host;
+pub mod machine;
+pub mod memory;
+pub mod mmio;
 pub mod paging;
+pub mod panic;
+pub mod ram;
+pub mod sync;
 pub mod time;
 pub mod vcpu;

@@ -1,6 +1,10 @@
 //! The one seam between policy and hardware: a CPU that runs a guest until it exits.
 
 use crate::exit::Exit;
+use alloc::vec::Vec;
+
+/// Name and value of registers, for the operator.
+pub type RegisterDump = Vec<(&'static str, u64)>;
 
 /// A guest CPU. `arch::Vcpu` is the real one; tests script their own.
 pub trait GuestCpu: Send {
@@ -14,4 +18,6 @@ pub trait GuestCpu: Send {
     fn finish(&mut self);
     /// Fails the device access that the last exit asked for, as a bus without a device there does.
     fn fail_access(&mut self);
+    /// The address of the instruction that it is at.
+    fn pc(&self) -> u64;
 }

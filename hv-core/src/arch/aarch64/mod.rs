@@ -1,4 +1,136 @@
 //! AArch64: EL2.
 
+// On a host that only tests, nothing calls what the assembly and the binary call.
+#![cfg_attr(not(target_os = "none"), allow(dead_code, reason = "only the target has callers"))]
+
+mod boot;
+mod clock;
+mod cpu;
+mod discovery;
+mod el1;
+pub mod esr;
+mod fault;
+mod gic;
+pub mod idregs;
+mod insn;
 pub mod list_register;
+mod mmu;
+mod percpu;
+mod psci;
+mod space;
 pub mod stage;
+pub mod sysreg;
+mod uart;
+pub mod vcpu;
+
+pub(crate) use boot::start_cpus;
+pub(crate) use clock::{now, set_timer};
+pub(crate) use cpu::{clean, sleep, zero};
+pub(crate) use fault::{backtrace, frame_pointer};
+pub use gic::HostListRegisters;
+pub use idregs::GicVersion;
+pub use space::{SpaceId, Translation};
+pub use stage::Stage2;
+pub(crate) use uart::{HostUart, Sending};
+pub use vcpu::{TimerState, Vcpu};
+
+use crate::machine::{End, HostEvent, Range};
+
+/// Tells the CPU that a lock or another CPU is waited for.
+#[inline]
+pub(crate) fn pause() {
+    insn::pause();
+}
+
+/// The number of the CPU that runs this.
+#[inline]
+pub(crate) fn cpu_index() -> usize {
+    percpu::this().map_or(0, percpu::PerCpu::index)
+}
+
+/// Takes CPU `index` out of its guest or its sleep.
+pub(crate) fn kick(index: usize) {
+    if let (Some(gic), Some(cpu)) = (gic::get(), boot::online(index)) {
+        gic.kick(cpu);
+    }
+}
+
+/// The next interrupt that waits for this CPU, taken; `None` when there is none.
+#[inline]
+pub(crate) fn next_event() -> Option<HostEvent> {
+    let gic = gic::get()?;
+    let platform = boot::platform()?;
+    let acknowledged = gic.acknowledge()?;
+    let intid = acknowledged & 0x3ff;
+    let is = |interrupt: Option<discovery::Interrupt>| {
+        interrupt.is_some_and(|interrupt| interrupt.intid == intid)
+    };
+    gic.drop_priority(acknowledged);
+    if is(platform.virtual_timer) {
+        // It stays active until the guest deactivates it through a list register.
+        return Some(HostEvent::GuestTimer);
+    }
+    let event = if intid == gic::KICK_SGI {
+        HostEvent::Kick
+    } else if is(platform.hypervisor_timer) {
+        set_timer(crate::time::Instant::NEVER);
+        HostEvent::Timer
+    } else if is(platform.maintenance) {
+        HostEvent::GuestInterruptController
+    } else if is(platform.uart.and_then(|uart| uart.interrupt)) {
+        HostEvent::Console
+    } else {
+        HostEvent::Spurious(intid)
+    };
+    gic.deactivate(acknowledged);
+    Some(event)
+}
+
+/// Sends a byte past all locks: for a panic.
+pub(crate) fn emergency_write(byte: u8) {
+    const PATIENCE: u32 = 1_000_000;
+    if let Some(mut uart) = boot::platform_uart() {
+        for _ in 0..PATIENCE {
+            if uart.try_send(byte) {
+                break;
+            }
+        }
+    }
+}
+
+/// Ends the machine; returns only if it cannot be ended so.
+pub(crate) fn end(end: End) {
+    match end {
+        End::Off => psci::system_off(),
+        End::Restart => psci::system_reset(),
+        End::Exit(status) => {
+            // SYS_EXIT_EXTENDED with ADP_Stopped_ApplicationExit.
+            const SYS_EXIT_EXTENDED: u64 = 0x20;
+            const APPLICATION_EXIT: u64 = 0x2_0026;
+            insn::semihosting(SYS_EXIT_EXTENDED, &[APPLICATION_EXIT, u64::from(status)]);
+        }
+    }
+}
+
+/// `MIDR_EL1` of the CPU that runs this: what it is.
+pub(crate) fn cpu_identity() -> u64 {
+    insn::midr_el1::read()
+}
+
+/// The interrupt controller of the host, which decides what guests can have.
+#[must_use]
+pub fn gic_version() -> GicVersion {
+    match gic::get() {
+        Some(gic::Gic::V2(_)) => GicVersion::V2,
+        Some(gic::Gic::V3(_)) | None => GicVersion::V3,
+    }
+}
+
+/// GICv2: the virtual CPU interface, which guests see in place of a CPU interface.
+#[must_use]
+pub fn virtual_cpu_interface() -> Option<Range> {
+    match &boot::platform()?.gic {
+        Some(discovery::GicNode::V2(node)) => Some(node.virtual_cpu),
+        _ => None,
+    }
+}

@@ -1,0 +1,383 @@
+//! What machine this is, from the device tree that the boot loader hands over. Devicetree
+//! specification 0.4; bindings of Linux for `arm,pl011`, `arm,gic-v3`, `arm,cortex-a15-gic`,
+//! `arm,armv8-timer`, `arm,psci`.
+//!
+//! The tree is not trusted: its structure is [checked](check) before the parser, which assumes a good one, sees it.
+
+use crate::machine::Range;
+use crate::mmio::Mmio;
+use super::psci::Conduit;
+use core::fmt;
+use fdt::Fdt;
+use fdt::node::FdtNode;
+
+mod check;
+pub(super) use check::checked_size;
+
+/// Most CPUs that are used.
+pub(super) const MAX_CPUS: usize = 64;
+const MAX_REGIONS: usize = 32;
+
+/// A list with room for [`MAX_REGIONS`], since there is no heap yet.
+pub(super) type Regions = [Option<Range>; MAX_REGIONS];
+
+/// An interrupt of the host.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Interrupt {
+    /// 16 to 31 for private ones, 32 to 1019 for shared ones.
+    pub(super) intid: u32,
+    pub(super) trigger: Trigger,
+}
+
+/// What makes an interrupt pending.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Trigger {
+    Level,
+    Edge,
+}
+
+/// A PL011 UART.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UartNode {
+    pub(super) registers: Range,
+    pub(super) interrupt: Option<Interrupt>,
+    /// The frequency of its clock, by which its baud rate is divided.
+    pub(super) clock_hz: Option<u32>,
+}
+
+/// Registers of a GICv2.
+#[derive(Clone, Debug)]
+pub(super) struct GicV2Node {
+    pub(super) distributor: Mmio,
+    pub(super) cpu: Mmio,
+    pub(super) control: Mmio,
+    /// The virtual CPU interface, which guests get in place of a CPU interface.
+    pub(super) virtual_cpu: Range,
+}
+
+/// Registers of a GICv3.
+#[derive(Clone, Debug)]
+pub(super) struct GicV3Node {
+    pub(super) distributor: Mmio,
+    pub(super) redistributors: [Option<Mmio>; 8],
+}
+
+/// The interrupt controller.
+#[derive(Clone, Debug)]
+pub(super) enum GicNode {
+    V2(GicV2Node),
+    V3(GicV3Node),
+}
+
+/// All that Roost uses of the machine.
+#[derive(Clone, Debug)]
+pub(super) struct Platform {
+    pub(super) device_tree: Range,
+    pub(super) model: &'static str,
+    pub(super) ram: Regions,
+    /// In RAM, and not ours to hand out.
+    pub(super) reserved: Regions,
+    /// In RAM, and not ours to map either.
+    pub(super) no_map: Regions,
+    /// Registers to map.
+    pub(super) devices: Regions,
+    pub(super) uart: Option<UartNode>,
+    pub(super) gic: Option<GicNode>,
+    pub(super) maintenance: Option<Interrupt>,
+    pub(super) virtual_timer: Option<Interrupt>,
+    pub(super) hypervisor_timer: Option<Interrupt>,
+    pub(super) conduit: Option<Conduit>,
+    /// The affinity fields of each CPU's `MPIDR_EL1`.
+    pub(super) cpus: [Option<u64>; MAX_CPUS],
+    /// CPUs beyond [`MAX_CPUS`], which stay off.
+    pub(super) surplus_cpus: usize,
+    pub(super) initrd: Option<Range>,
+    pub(super) bootargs: &'static str,
+    /// A real-time clock PL031.
+    pub(super) rtc: Option<Range>,
+}
+
+/// Why the machine cannot be used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum DiscoveryError {
+    /// There is no device tree at the address in `x0`.
+    NoDeviceTree,
+    /// Its structure is damaged.
+    BadDeviceTree(&'static str),
+    /// A node that Roost needs is missing.
+    Missing(&'static str),
+    /// There is more of something than Roost can note down.
+    TooMany(&'static str),
+}
+
+impl fmt::Display for DiscoveryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoDeviceTree => f.write_str("there is no device tree at the address in x0"),
+            Self::BadDeviceTree(what) => write!(f, "the device tree is damaged: {what}"),
+            Self::Missing(what) => write!(f, "the device tree names no {what}"),
+            Self::TooMany(what) => write!(f, "the device tree has too many {what}"),
+        }
+    }
+}
+
+/// Reads the machine from the blob `tree`, which lies at `addr`. Finds the UART even if it then fails
+/// for want of something else, so that the failure can be told.
+pub(super) fn discover(tree: &'static [u8], addr: u64) -> (Platform, Result<(), DiscoveryError>) {
+    let mut platform = Platform {
+        device_tree: Range { start: addr, end: addr + tree.len() as u64 },
+        model: "",
+        ram: [None; MAX_REGIONS],
+        reserved: [None; MAX_REGIONS],
+        no_map: [None; MAX_REGIONS],
+        devices: [None; MAX_REGIONS],
+        uart: None,
+        gic: None,
+        maintenance: None,
+        virtual_timer: None,
+        hypervisor_timer: None,
+        conduit: None,
+        cpus: [None; MAX_CPUS],
+        surplus_cpus: 0,
+        initrd: None,
+        bootargs: "",
+        rtc: None,
+    };
+    let result = platform.fill(tree);
+    (platform, result)
+}
+
+impl Platform {
+    fn fill(&mut self, tree: &'static [u8]) -> Result<(), DiscoveryError> {
+        check::check(tree).map_err(DiscoveryError::BadDeviceTree)?;
+        let fdt = Fdt::new(tree).map_err(|_| DiscoveryError::BadDeviceTree("header"))?;
+        for reservation in fdt.memory_reservations() {
+            let start = reservation.address().addr() as u64;
+            add(&mut self.reserved, range(start, reservation.size() as u64), "reservations")?;
+        }
+        let mut stdout = None;
+        let mut uarts = [None; 4];
+        let mut inside_reserved = false;
+        for node in fdt.all_nodes() {
+            let is_enabled = text(node, "status").is_none_or(|status| status.starts_with("ok"));
+            let base = node.name.split('@').next().unwrap_or("");
+            match base {
+                "/" | "" => self.model = text(node, "model").unwrap_or(""),
+                "chosen" => stdout = self.chosen(node),
+                "reserved-memory" => {
+                    for child in node.children() {
+                        self.reserved_memory(child)?;
+                    }
+                    inside_reserved = true;
+                }
+                _ => inside_reserved = false,
+            }
+            if inside_reserved || !is_enabled {
+                continue;
+            }
+            if text(node, "device_type") == Some("memory") {
+                for region in node.reg().into_iter().flatten() {
+                    let size = region.size.unwrap_or(0) as u64;
+                    add(&mut self.ram, range(region.starting_address.addr() as u64, size), "memory regions")?;
+                }
+            }
+            if text(node, "device_type") == Some("cpu") {
+                self.cpu(node);
+            }
+            for compatible in strings(node, "compatible") {
+                match compatible {
+                    "arm,pl011" => {
+                        let uart = registers(node, 0)
+                            .map(|registers| UartNode {
+                                registers,
+                                interrupt: interrupt(node, 0),
+                                clock_hz: clock(&fdt, node),
+                            });
+                        if let Some(slot) = uarts.iter_mut().find(|slot| slot.is_none()) {
+                            *slot = uart.map(|uart| (node.name, uart));
+                        }
+                    }
+                    "arm,pl031" => self.rtc = registers(node, 0),
+                    "arm,gic-v3" => self.gic_v3(node)?,
+                    "arm,cortex-a15-gic" | "arm,gic-400" | "arm,cortex-a7-gic" => self.gic_v2(node)?,
+                    "arm,armv8-timer" => {
+                        self.virtual_timer = interrupt(node, 2);
+                        self.hypervisor_timer = interrupt(node, 3);
+                    }
+                    "arm,psci" | "arm,psci-0.2" | "arm,psci-1.0" => {
+                        self.conduit = match text(node, "method") {
+                            Some("hvc") => Some(Conduit::Hvc),
+                            Some("smc") => Some(Conduit::Smc),
+                            _ => None,
+                        };
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let is_stdout = |name: &str| stdout.is_some_and(|path: &str| path.ends_with(name));
+        let uarts = uarts.into_iter().flatten();
+        let chosen = uarts.clone().find(|(name, _)| is_stdout(name)).or(uarts.clone().next());
+        self.uart = chosen.map(|(_, uart)| uart);
+        if let Some(uart) = self.uart {
+            add(&mut self.devices, Some(uart.registers), "devices")?;
+        }
+        add(&mut self.devices, self.rtc, "devices")?;
+        self.complete()
+    }
+
+    fn complete(&self) -> Result<(), DiscoveryError> {
+        let needed = [
+            (self.uart.is_some(), "PL011 UART"),
+            (self.ram.iter().any(Option::is_some), "memory"),
+            (self.gic.is_some(), "interrupt controller (GICv2 or GICv3)"),
+            (self.maintenance.is_some(), "maintenance interrupt of the GIC"),
+            (self.virtual_timer.is_some(), "virtual timer interrupt"),
+            (self.hypervisor_timer.is_some(), "hypervisor timer interrupt"),
+        ];
+        match needed.iter().find(|(is_there, _)| !is_there) {
+            Some((_, what)) => Err(DiscoveryError::Missing(what)),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the path of the console, without options such as `:115200`.
+    fn chosen(&mut self, node: FdtNode<'_, 'static>) -> Option<&'static str> {
+        self.bootargs = text(node, "bootargs").unwrap_or("");
+        let start = integer(node, "linux,initrd-start");
+        let end = integer(node, "linux,initrd-end");
+        if let (Some(start), Some(end)) = (start, end)
+            && start < end
+        {
+            self.initrd = Some(Range { start, end });
+        }
+        text(node, "stdout-path").and_then(|path| path.split(':').next())
+    }
+
+    fn reserved_memory(&mut self, node: FdtNode<'_, 'static>) -> Result<(), DiscoveryError> {
+        for region in node.reg().into_iter().flatten() {
+            let range = range(region.starting_address.addr() as u64, region.size.unwrap_or(0) as u64);
+            add(&mut self.reserved, range, "reserved regions")?;
+            if node.property("no-map").is_some() {
+                add(&mut self.no_map, range, "reserved regions")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn cpu(&mut self, node: FdtNode<'_, 'static>) {
+        let Some(reg) = node.property("reg") else { return };
+        let mpidr = match *reg.value {
+            [a, b, c, d] => u64::from(u32::from_be_bytes([a, b, c, d])),
+            [a, b, c, d, e, f, g, h] => u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+            _ => return,
+        };
+        match self.cpus.iter_mut().find(|slot| slot.is_none()) {
+            Some(slot) => *slot = Some(mpidr),
+            None => self.surplus_cpus += 1,
+        }
+    }
+
+    fn gic_v3(&mut self, node: FdtNode<'_, 'static>) -> Result<(), DiscoveryError> {
+        let distributor = registers(node, 0).ok_or(DiscoveryError::Missing("GIC distributor"))?;
+        add(&mut self.devices, Some(distributor), "devices")?;
+        let count = integer(node, "#redistributor-regions").unwrap_or(1).min(8);
+        let mut redistributors = [None; 8];
+        for (slot, index) in redistributors.iter_mut().zip(1..=count) {
+            if let Some(region) = registers(node, index as usize) {
+                add(&mut self.devices, Some(region), "devices")?;
+                *slot = Some(region.device());
+            }
+        }
+        self.maintenance = interrupt(node, 0);
+        let distributor = distributor.device();
+        self.gic = Some(GicNode::V3(GicV3Node { distributor, redistributors }));
+        Ok(())
+    }
+
+    fn gic_v2(&mut self, node: FdtNode<'_, 'static>) -> Result<(), DiscoveryError> {
+        let part = |index| registers(node, index).ok_or(DiscoveryError::Missing(
+            "virtual interface of the GIC (GICH and GICV)",
+        ));
+        let parts = [part(0)?, part(1)?, part(2)?, part(3)?];
+        for range in parts.iter().take(3) {
+            add(&mut self.devices, Some(*range), "devices")?;
+        }
+        let [distributor, cpu, control, virtual_cpu] = parts;
+        self.maintenance = interrupt(node, 0);
+        self.gic = Some(GicNode::V2(GicV2Node {
+            distributor: distributor.device(),
+            cpu: cpu.device(),
+            control: control.device(),
+            virtual_cpu,
+        }));
+        Ok(())
+    }
+}
+
+fn range(start: u64, size: u64) -> Option<Range> {
+    let end = start.checked_add(size)?;
+    (size > 0).then_some(Range { start, end })
+}
+
+fn add(regions: &mut Regions, range: Option<Range>, what: &'static str) -> Result<(), DiscoveryError> {
+    let Some(range) = range else { return Ok(()) };
+    let slot = regions.iter_mut().find(|slot| slot.is_none());
+    *slot.ok_or(DiscoveryError::TooMany(what))? = Some(range);
+    Ok(())
+}
+
+/// Region `index` of a node's `reg`, in the address space of the root: buses with `ranges` that move
+/// addresses are not followed.
+fn registers(node: FdtNode<'_, 'static>, index: usize) -> Option<Range> {
+    let region = node.reg()?.nth(index)?;
+    range(region.starting_address.addr() as u64, region.size? as u64)
+}
+
+fn strings(node: FdtNode<'_, 'static>, name: &str) -> impl Iterator<Item = &'static str> {
+    let value = node.property(name).map_or(&[][..], |property| property.value);
+    value
+        .split(|&byte| byte == 0)
+        .filter_map(|part| core::str::from_utf8(part).ok())
+        .filter(|part| !part.is_empty())
+}
+
+fn text(node: FdtNode<'_, 'static>, name: &str) -> Option<&'static str> {
+    strings(node, name).next()
+}
+
+fn integer(node: FdtNode<'_, 'static>, name: &str) -> Option<u64> {
+    match *node.property(name)?.value {
+        [a, b, c, d] => Some(u64::from(u32::from_be_bytes([a, b, c, d]))),
+        [a, b, c, d, e, f, g, h] => Some(u64::from_be_bytes([a, b, c, d, e, f, g, h])),
+        _ => None,
+    }
+}
+
+/// The frequency of the first clock of a node.
+fn clock(fdt: &Fdt<'static>, node: FdtNode<'_, 'static>) -> Option<u32> {
+    let phandle = node.property("clocks")?.value.first_chunk().copied().map(u32::from_be_bytes)?;
+    let is_it = |node: &FdtNode<'_, 'static>| integer(*node, "phandle") == Some(u64::from(phandle));
+    let clock = fdt.all_nodes().find(is_it)?;
+    u32::try_from(integer(clock, "clock-frequency")?).ok()
+}
+
+/// Interrupt `index` of a node: three cells of type (0 shared, 1 private), number and flags, as the GIC's
+/// binding has it.
+fn interrupt(node: FdtNode<'_, 'static>, index: usize) -> Option<Interrupt> {
+    let cells = node.property("interrupts")?.value.chunks_exact(12).nth(index)?;
+    let cell = |at: usize| -> Option<u32> {
+        Some(u32::from_be_bytes(cells.get(4 * at..4 * at + 4)?.try_into().ok()?))
+    };
+    let intid = match cell(0)? {
+        0 => cell(1)?.checked_add(32)?,
+        1 => cell(1)?.checked_add(16).filter(|&intid| intid < 32)?,
+        _ => return None,
+    };
+    const EDGE: u32 = 0b0011;
+    let trigger = if cell(2)? & EDGE != 0 { Trigger::Edge } else { Trigger::Level };
+    (intid < 1020).then_some(Interrupt { intid, trigger })
+}
+
+#[cfg(test)]
+mod tests;

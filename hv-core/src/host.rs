@@ -1,0 +1,70 @@
+//! What the composition root may ask of the CPU that runs it, and of the others.
+
+use crate::arch::current as arch;
+pub use crate::arch::current::{GicVersion, Vcpu, gic_version, virtual_cpu_interface};
+use crate::machine::{End, HostEvent};
+use crate::time::Instant;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// Now.
+#[inline]
+#[must_use]
+pub fn now() -> Instant {
+    arch::now()
+}
+
+/// The number of this CPU.
+#[inline]
+#[must_use]
+pub fn cpu_index() -> usize {
+    arch::cpu_index()
+}
+
+/// What this CPU is: `MIDR_EL1`.
+#[must_use]
+pub fn cpu_identity() -> u64 {
+    arch::cpu_identity()
+}
+
+/// Takes CPU `index` out of its guest or its sleep.
+pub fn kick(index: usize) {
+    arch::kick(index);
+}
+
+/// Sleeps until an interrupt waits for this CPU.
+#[inline]
+pub fn sleep() {
+    arch::sleep();
+}
+
+/// Tells the CPU that another one is waited for.
+#[inline]
+pub fn pause() {
+    arch::pause();
+}
+
+/// Raises [`HostEvent::Timer`] at `deadline` on this CPU, once, or never.
+#[inline]
+pub fn set_timer(deadline: Instant) {
+    arch::set_timer(deadline);
+}
+
+/// The next interrupt that waits for this CPU, taken.
+#[inline]
+#[must_use]
+pub fn next_event() -> Option<HostEvent> {
+    arch::next_event()
+}
+
+/// Starts all other CPUs, each of which then runs `main` with its number. Returns how many run, and a note for
+/// each that does not.
+#[must_use]
+pub fn start_cpus(main: fn(usize) -> !) -> (usize, Vec<String>) {
+    arch::start_cpus(main)
+}
+
+/// Ends the machine; returns only if it cannot be ended so.
+pub fn end(end: End) {
+    arch::end(end);
+}

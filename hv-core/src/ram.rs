@@ -1,0 +1,236 @@
+//! The RAM of one guest: its frames, and the stage-2 tables that show them to it.
+
+// UNSAFETY: it copies into and out of the frames that it owns.
+#![expect(unsafe_code)]
+
+use crate::arch::current as arch;
+use crate::guest::{BadAddress, GuestMemory, GuestPhysAddr};
+use crate::machine::Range;
+use crate::memory::{self, Dirty, FrameTables, Frames};
+use crate::paging::{self, MapError, Mapping, Memory, Perms, Tables};
+use alloc::vec::Vec;
+use core::fmt;
+
+/// Why a guest cannot have its RAM.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RamError {
+    /// So many bytes are wanted, and so many are free.
+    NoMemory {
+        /// Bytes wanted.
+        wanted: u64,
+        /// Bytes free.
+        free: u64,
+    },
+    /// The range cannot be mapped.
+    Map(MapError),
+    /// No identifier is left for its translations.
+    TooManyGuests,
+}
+
+impl fmt::Display for RamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoMemory { wanted, free } => {
+                write!(f, "{} MiB wanted, {} MiB free", wanted >> 20, free >> 20)
+            }
+            Self::Map(error) => error.fmt(f),
+            Self::TooManyGuests => f.write_str("too many VMs"),
+        }
+    }
+}
+
+const CHUNK: u64 = 2 << 20;
+
+/// Frames at a guest physical address.
+#[derive(Debug)]
+struct Run {
+    start: u64,
+    frames: Frames<Dirty>,
+}
+
+/// One guest's RAM and its stage 2. Everything goes back when it is dropped.
+#[derive(Debug)]
+pub struct GuestRam {
+    base: u64,
+    len: u64,
+    /// Sorted, without gaps.
+    runs: Vec<Run>,
+    tables: FrameTables,
+    root: u64,
+    // Dropped first, by hand: no translation may outlive the frames.
+    space: Option<arch::SpaceId>,
+}
+
+impl GuestRam {
+    /// `len` bytes, a multiple of 2 MiB, at guest physical address `base`. What they hold is unknown: see
+    /// [`Self::zero`].
+    ///
+    /// # Errors
+    ///
+    /// [`RamError`]; everything that was taken is given back.
+    pub fn new(base: GuestPhysAddr, len: u64) -> Result<Self, RamError> {
+        let mut runs = Vec::new();
+        let mut done = 0;
+        while done < len {
+            let start = base.0 + done;
+            let frames = largest_run(start, len - done)
+                .ok_or_else(|| RamError::NoMemory { wanted: len, free: memory::counters().free + done })?;
+            done += frames.len();
+            runs.push(Run { start, frames });
+        }
+        let mut tables = FrameTables::default();
+        let no_memory = || RamError::NoMemory { wanted: len, free: memory::counters().free };
+        let root = tables.alloc().ok_or_else(no_memory)?;
+        for run in &runs {
+            let mapping = Mapping {
+                virt: run.start,
+                phys: run.frames.addr(),
+                len: run.frames.len(),
+                perms: Perms::RWX,
+                memory: Memory::Normal,
+            };
+            paging::map::<arch::Stage2>(&mut tables, root, mapping).map_err(RamError::Map)?;
+        }
+        let space = arch::SpaceId::new().ok_or(RamError::TooManyGuests)?;
+        Ok(Self { base: base.0, len, runs, tables, root, space: Some(space) })
+    }
+
+    /// Shows the guest a device of the host at `gpa`.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError`]: the guest has something there, or there is no memory for a table.
+    pub fn map_device(&mut self, gpa: GuestPhysAddr, device: Range) -> Result<(), MapError> {
+        let mapping = Mapping {
+            virt: gpa.0,
+            phys: device.start,
+            len: device.len(),
+            perms: Perms::RW,
+            memory: Memory::Device,
+        };
+        paging::map::<arch::Stage2>(&mut self.tables, self.root, mapping)
+    }
+
+    /// The address of its first byte.
+    #[must_use]
+    pub fn base(&self) -> GuestPhysAddr {
+        GuestPhysAddr(self.base)
+    }
+
+    /// Bytes of RAM.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether there is none: never.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes of its stage-2 tables.
+    #[must_use]
+    pub fn table_bytes(&self) -> u64 {
+        self.tables.bytes()
+    }
+
+    /// The root of its stage 2, and the identifier of its translations.
+    #[must_use]
+    pub fn translation(&self) -> arch::Translation {
+        arch::Translation::new(self.root, self.space.as_ref())
+    }
+
+    /// Zeroes `len` bytes from `offset` on, down to memory, so that a guest with its caches off sees it.
+    /// Returns how many were there to zero.
+    pub fn zero(&self, offset: u64, len: u64) -> u64 {
+        let end = offset.saturating_add(len).min(self.len);
+        let mut at = offset.min(end);
+        while at < end {
+            let Some((run, within)) = self.run_at(self.base + at) else { break };
+            let part = (run.frames.len() - within).min(end - at);
+            run.frames.zero_part(within, part);
+            at += part;
+        }
+        at.saturating_sub(offset)
+    }
+
+    fn run_at(&self, gpa: u64) -> Option<(&Run, u64)> {
+        let index = self.runs.partition_point(|run| run.start <= gpa).checked_sub(1)?;
+        let run = self.runs.get(index)?;
+        let within = gpa - run.start;
+        (within < run.frames.len()).then_some((run, within))
+    }
+
+    /// Calls `copy` with the physical address, and the part of `0..len`, of each run that the range touches.
+    fn each_part(
+        &self,
+        addr: GuestPhysAddr,
+        len: usize,
+        mut copy: impl FnMut(u64, core::ops::Range<usize>),
+    ) -> Result<(), BadAddress> {
+        let offset = addr.0.checked_sub(self.base).ok_or(BadAddress)?;
+        if offset.checked_add(len as u64).is_none_or(|end| end > self.len) {
+            return Err(BadAddress);
+        }
+        let mut done = 0;
+        while done < len {
+            let (run, within) = self.run_at(addr.0 + done as u64).ok_or(BadAddress)?;
+            let part = ((run.frames.len() - within) as usize).min(len - done);
+            copy(run.frames.addr() + within, done..done + part);
+            done += part;
+        }
+        Ok(())
+    }
+}
+
+/// The largest piece of at most `len` bytes, aligned for the largest leaves that `start` allows.
+fn largest_run(start: u64, len: u64) -> Option<Frames<Dirty>> {
+    const PER_GIB: usize = 512;
+    let chunks = usize::try_from(len.div_ceil(CHUNK)).ok()?;
+    if chunks >= PER_GIB && start.is_multiple_of(1 << 30) {
+        let whole = chunks / PER_GIB * PER_GIB;
+        if let Some(frames) = Frames::chunks(whole, PER_GIB).or_else(|| Frames::chunks(PER_GIB, PER_GIB)) {
+            return Some(frames);
+        }
+    }
+    let mut want = chunks;
+    while want > 0 {
+        if let Some(frames) = Frames::chunks(want, 1) {
+            return Some(frames);
+        }
+        want /= 2;
+    }
+    None
+}
+
+impl GuestMemory for GuestRam {
+    fn read(&self, addr: GuestPhysAddr, buf: &mut [u8]) -> Result<(), BadAddress> {
+        self.each_part(addr, buf.len(), |phys, part| {
+            if let Some(buf) = buf.get_mut(part) {
+                // SAFETY: `each_part` gives addresses within our own frames.
+                unsafe { memory::copy_from(phys, buf) };
+            }
+        })
+    }
+
+    fn write(&self, addr: GuestPhysAddr, buf: &[u8]) -> Result<(), BadAddress> {
+        self.each_part(addr, buf.len(), |phys, part| {
+            if let Some(buf) = buf.get(part) {
+                // SAFETY: as for `read`.
+                unsafe { memory::copy_to(phys, buf) };
+                // A guest starts with its caches off, and may have code there.
+                arch::clean(phys, buf.len() as u64);
+            }
+        })
+    }
+}
+
+impl Drop for GuestRam {
+    fn drop(&mut self) {
+        let translation = self.translation();
+        if let Some(space) = self.space.take() {
+            space.retire(translation);
+        }
+    }
+}
