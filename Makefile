@@ -80,7 +80,7 @@ $(IMAGES)/linux/initrd.cpio.gz: $(wildcard images/linux/[!h]*) $(wildcard images
 image: guests $(IMAGES)/linux/initrd.cpio.gz ## Build the guests: Linux, hello and probe.
 
 bundle: image ## Pack configurations and guests into what Roost gets as initrd.
-	@tools/bundle.sh $(XTASK) $(BUILD) $(AUTOSTART)
+	@$(XTASK) bundle $(BUILD)/bundle.cpio configs $(IMAGES) $(AUTOSTART)
 
 run: setup ## Set up, build, and boot Roost in QEMU with its shell on this terminal.
 	@$(MAKE) --no-print-directory build bundle

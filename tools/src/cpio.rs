@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use crate::error::Error;
+use crate::Error;
 use crate::manifest::{Entry, What};
 
 const S_IFDIR: u32 = 0o040_000;
@@ -14,18 +14,26 @@ const S_IFCHR: u32 = 0o020_000;
 
 /// One member of an archive.
 #[derive(Debug)]
-pub(crate) struct Member {
+pub struct Member {
     path: String,
     mode: u32,
     device: (u32, u32),
     data: Vec<u8>,
 }
 
-/// Reads what the entries name, by `read`, and sorts it.
+impl Member {
+    /// A regular file.
+    #[must_use]
+    pub fn file(path: &str, mode: u32, data: Vec<u8>) -> Self {
+        Self { path: path.into(), mode: S_IFREG | mode, device: (0, 0), data }
+    }
+}
+
+/// Reads what the entries name, by `read`.
 ///
 /// # Errors
-/// Those of `read`, and two entries with the same path.
-pub(crate) fn collect(
+/// Those of `read`.
+pub fn collect(
     entries: Vec<Entry>,
     read: impl Fn(&Path) -> Result<Vec<u8>, Error>,
 ) -> Result<Vec<Member>, Error> {
@@ -39,19 +47,20 @@ pub(crate) fn collect(
         };
         members.push(Member { path, mode, device, data });
     }
-    // By path, so that a directory comes before what is in it: Linux unpacks in this order.
-    members.sort_by(|a, b| a.path.cmp(&b.path));
-    match members.windows(2).find(|pair| matches!(pair, [a, b] if a.path == b.path)) {
-        Some([twin, ..]) => Err(Error::new(format!("{} is there twice", twin.path))),
-        _ => Ok(members),
-    }
+    Ok(members)
 }
 
 /// The archive of these members.
 ///
 /// # Errors
-/// When a member has 4 GiB or more: the format has 32-bit sizes.
-pub(crate) fn archive(members: &[Member]) -> Result<Vec<u8>, Error> {
+/// When two members have the same path, or one has 4 GiB or more: the format has 32-bit sizes.
+pub fn archive(mut members: Vec<Member>) -> Result<Vec<u8>, Error> {
+    // By path, so that a directory comes before what is in it: Linux unpacks in this order.
+    members.sort_by(|a, b| a.path.cmp(&b.path));
+    let twins = members.windows(2).find(|pair| matches!(pair, [a, b] if a.path == b.path));
+    if let Some([twin, ..]) = twins {
+        return Err(Error::new(format!("{} is there twice", twin.path)));
+    }
     let mut out = Vec::new();
     for (index, member) in members.iter().enumerate() {
         put(&mut out, index + 1, member)?;
@@ -102,7 +111,7 @@ mod tests {
     use std::path::Path;
 
     use super::{archive, collect};
-    use crate::error::Error;
+    use crate::Error;
     use crate::manifest::parse;
 
     fn read(path: &Path) -> Result<Vec<u8>, Error> {
@@ -110,7 +119,7 @@ mod tests {
     }
 
     fn pack(manifest: &str) -> Result<Vec<u8>, Error> {
-        archive(&collect(parse(manifest)?, read)?)
+        archive(collect(parse(manifest)?, read)?)
     }
 
     #[test]

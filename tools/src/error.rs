@@ -5,16 +5,16 @@ use std::io;
 
 /// A sentence for the person who runs the build.
 #[derive(Debug)]
-pub(crate) struct Error(String);
+pub struct Error(String);
 
 impl Error {
     /// An error that says `what`.
-    pub(crate) fn new(what: impl Into<String>) -> Self {
+    pub fn new(what: impl Into<String>) -> Self {
         Self(what.into())
     }
 
     /// An error of the file system about `name`.
-    pub(crate) fn io(name: &str, error: &io::Error) -> Self {
+    pub fn io(name: &str, error: &io::Error) -> Self {
         Self(format!("{name}: {error}"))
     }
 }

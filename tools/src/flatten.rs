@@ -7,7 +7,7 @@ use elf::ElfBytes;
 use elf::abi::PT_LOAD;
 use elf::endian::LittleEndian;
 
-use crate::error::Error;
+use crate::Error;
 
 /// No image of this project is near this size: a larger one is a linker script gone wrong.
 const MAX_IMAGE_BYTES: u64 = 256 << 20;
@@ -17,7 +17,7 @@ const MAX_IMAGE_BYTES: u64 = 256 << 20;
 /// # Errors
 /// When the bytes are no little-endian ELF, when nothing is loadable, or when the segments lie so
 /// far apart that the image would exceed 256 MiB.
-pub(crate) fn flatten(bytes: &[u8]) -> Result<Vec<u8>, Error> {
+pub fn flatten(bytes: &[u8]) -> Result<Vec<u8>, Error> {
     let file = ElfBytes::<LittleEndian>::minimal_parse(bytes)
         .map_err(|e| Error::new(format!("not an ELF file: {e}")))?;
     let segments: Vec<_> = file

@@ -1,24 +1,22 @@
-//! Host tools of the build, so that it needs neither `objcopy` nor `cpio` on the host.
+//! Host tools of the build.
 //!
 //! ```text
-//! xtask flatten ELF OUT          the loadable bytes of an ELF, as a flat image
-//! xtask cpio OUT < MANIFEST      a reproducible newc archive
+//! xtask flatten ELF OUT                           the loadable bytes of an ELF, as a flat image
+//! xtask cpio OUT < MANIFEST                       a reproducible newc archive
+//! xtask bundle OUT CONFIGS IMAGES [AUTOSTART]     what Roost gets as initrd
 //! ```
 #![forbid(unsafe_code)]
-
-mod cpio;
-mod error;
-mod flatten;
-mod manifest;
 
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use error::Error;
+use xtask::bundle::Bundle;
+use xtask::{Error, cpio, flatten, manifest};
 
-const USAGE: &str = "usage: xtask flatten ELF OUT | xtask cpio OUT < MANIFEST";
+const USAGE: &str = "usage: xtask flatten ELF OUT | xtask cpio OUT < MANIFEST | \
+                     xtask bundle OUT CONFIGS IMAGES [AUTOSTART]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -43,7 +41,16 @@ fn run(arguments: &[&str]) -> Result<(), Error> {
             io::stdin().read_to_string(&mut text).map_err(|e| Error::io("standard input", &e))?;
             let entries = manifest::parse(&text)?;
             let files = cpio::collect(entries, read)?;
-            write(Path::new(out), &cpio::archive(&files)?)
+            write(Path::new(out), &cpio::archive(files)?)
+        }
+        ["bundle", out, configs, images, autostart @ ..] => {
+            let mut bundle = Bundle::new()
+                .directory("configs", Path::new(configs))?
+                .directory("images", Path::new(images))?;
+            if let [script] = autostart {
+                bundle = bundle.file("autostart", read(Path::new(script))?);
+            }
+            write(Path::new(out), &bundle.archive()?)
         }
         _ => Err(Error::new(USAGE)),
     }

@@ -11,35 +11,53 @@
 
 use std::path::PathBuf;
 
-use crate::error::Error;
+use crate::Error;
 
 /// One entry of an archive.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// Its path in the archive, without a leading slash.
-    pub(crate) path: String,
+    pub path: String,
     /// What it is.
-    pub(crate) what: What,
+    pub what: What,
 }
 
 /// The kinds of entries.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum What {
+pub enum What {
     /// A directory with these permissions.
-    Directory { mode: u32 },
+    Directory {
+        /// Permissions.
+        mode: u32,
+    },
     /// A regular file whose bytes are those of a file of the host.
-    File { mode: u32, source: PathBuf },
+    File {
+        /// Permissions.
+        mode: u32,
+        /// The file of the host.
+        source: PathBuf,
+    },
     /// A symbolic link.
-    Link { target: String },
+    Link {
+        /// Where it leads.
+        target: String,
+    },
     /// A character device.
-    Node { mode: u32, major: u32, minor: u32 },
+    Node {
+        /// Permissions.
+        mode: u32,
+        /// The driver.
+        major: u32,
+        /// The device of the driver.
+        minor: u32,
+    },
 }
 
 /// Parses a manifest.
 ///
 /// # Errors
 /// Names the line that is not an entry.
-pub(crate) fn parse(text: &str) -> Result<Vec<Entry>, Error> {
+pub fn parse(text: &str) -> Result<Vec<Entry>, Error> {
     let mut entries = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();

@@ -21,7 +21,7 @@ struct Code(UnsafeCell<[u32; CAPACITY]>);
 // SAFETY: only the first CPU runs tests.
 unsafe impl Sync for Code {}
 
-static CODE: Code = Code(UnsafeCell::new([RET; CAPACITY]));
+static CODE: Code = Code(UnsafeCell::new([0; CAPACITY]));
 
 /// The fields of a register's name: S`op0`_`op1`_C`crn`_C`crm`_`op2`.
 #[derive(Clone, Copy)]
