@@ -1,0 +1,195 @@
+//! Roost, running.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Child;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::serial::Serial;
+
+/// The shell's prompt.
+const PROMPT: &str = "roost> ";
+/// How long anything may take that takes a moment.
+const MOMENT: Duration = Duration::from_secs(60);
+/// How long a guest may take to boot.
+const BOOT: Duration = Duration::from_secs(180);
+
+/// An emulator with Roost in it. It is killed when this is dropped.
+pub struct Roost {
+    child: Child,
+    serial: Serial,
+    bundle: PathBuf,
+}
+
+impl Roost {
+    pub(crate) fn new(child: Child, serial: Serial, bundle: PathBuf) -> Self {
+        Self { child, serial, bundle }
+    }
+
+    /// The serial port.
+    pub fn serial(&mut self) -> &mut Serial {
+        &mut self.serial
+    }
+
+    /// Waits for the shell's next prompt, and returns what came before it.
+    pub fn wait_for_prompt(&mut self) -> String {
+        self.serial.expect(PROMPT, MOMENT)
+    }
+
+    /// Runs a command of the shell, and returns what it printed.
+    pub fn run(&mut self, command: &str) -> String {
+        self.run_within(command, MOMENT)
+    }
+
+    /// As [`Roost::run`], for a command that may take long.
+    pub fn run_within(&mut self, command: &str, limit: Duration) -> String {
+        self.serial.send(&format!("{command}\r"));
+        let output = self.serial.expect(PROMPT, limit).replace('\r', "");
+        // The first line is the command itself.
+        output.split_once('\n').map_or(String::new(), |(_, rest)| rest.to_owned())
+    }
+
+    /// Runs a command that must not fail.
+    pub fn succeed(&mut self, command: &str) -> String {
+        let output = self.run(command);
+        if output.contains("error:") {
+            self.serial.fail(&format!("'{command}' failed: {output}"));
+        }
+        output
+    }
+
+    /// Runs a command that must fail, and returns the error.
+    pub fn refuse(&mut self, command: &str) -> String {
+        let output = self.run(command);
+        match output.split_once("error: ") {
+            Some((_, error)) => error.trim_end().to_owned(),
+            None => self.serial.fail(&format!("'{command}' did not fail: {output}")),
+        }
+    }
+
+    /// Runs a command with `--json`, and returns what it says.
+    pub fn json(&mut self, command: &str) -> Value {
+        let output = self.succeed(&format!("{command} --json"));
+        let parsed = serde_json::from_str(output.trim());
+        match parsed {
+            Ok(value) => value,
+            Err(error) => self.serial.fail(&format!("'{command} --json': {error}: {output}")),
+        }
+    }
+
+    /// As [`Roost::json`], for a listing.
+    pub fn list(&mut self, command: &str) -> Vec<Value> {
+        match self.json(command) {
+            Value::Array(list) => list,
+            other => self.serial.fail(&format!("'{command} --json' is no list: {other}")),
+        }
+    }
+
+    /// CPU time that the VM has used, in nanoseconds.
+    pub fn cpu_time_ns(&mut self, name: &str) -> u64 {
+        let vcpus = self.list(&format!("vcpu list {name}"));
+        vcpus.iter().filter_map(|vcpu| vcpu.get("cpu_time_ns")?.as_u64()).sum()
+    }
+
+    /// The VM's line in `vm list`.
+    pub fn vm(&mut self, name: &str) -> Value {
+        let vms = self.list("vm list");
+        let found = vms.iter().find(|vm| vm.get("name").and_then(Value::as_str) == Some(name));
+        match found {
+            Some(vm) => vm.clone(),
+            None => self.serial.fail(&format!("no VM '{name}' in {vms:?}")),
+        }
+    }
+
+    /// The VM's state.
+    pub fn state(&mut self, name: &str) -> String {
+        let vm = self.vm(name);
+        vm.get("state").and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+
+    /// Waits until the VM is in one of these states (`running`, or `stopped,crashed`).
+    pub fn wait_for_state(&mut self, name: &str, states: &str) {
+        self.succeed(&format!("vm wait {name} --state {states} --timeout 50s"));
+    }
+
+    /// Waits until a text is on the VM's console, behind what was found before.
+    pub fn wait_for_text(&mut self, name: &str, text: &str) {
+        let command = format!("vm expect {name} \"{text}\" --timeout 170s");
+        let output = self.run_within(&command, BOOT);
+        if output.contains("error:") {
+            let log = self.run(&format!("vm log {name} --lines 40"));
+            let why = self.run(&format!("vm why {name}"));
+            self.serial.fail(&format!("'{command}' failed: {output}\n{log}\n{why}"));
+        }
+    }
+
+    /// Types a line on the VM's console. It has neither single quotes nor backslashes.
+    pub fn type_line(&mut self, name: &str, line: &str) {
+        self.succeed(&format!("vm send {name} '{line}\\r'"));
+    }
+
+    /// Creates and starts a VM.
+    pub fn start(&mut self, config: &str) {
+        self.succeed(&format!("vm create {config}"));
+        self.succeed(&format!("vm start {config}"));
+    }
+
+    /// Destroys a VM, whatever it does.
+    pub fn destroy(&mut self, name: &str) {
+        self.succeed(&format!("vm destroy {name} --force"));
+    }
+
+    /// Where the memory is. What is used of the heap is left out: it depends on what was typed.
+    pub fn memory(&mut self) -> Value {
+        let mut memory = self.json("mem");
+        if let Some(fields) = memory.as_object_mut() {
+            fields.remove("heap_used_bytes");
+        }
+        memory
+    }
+
+    /// What is kept of the VM's console.
+    pub fn log(&mut self, name: &str) -> String {
+        self.succeed(&format!("vm log {name}"))
+    }
+
+    /// Waits until the emulator ends, and returns its status.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn wait_for_exit(&mut self) -> i32 {
+        let deadline = Instant::now() + MOMENT;
+        loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => return status.code().unwrap_or(-1),
+                Ok(None) if Instant::now() < deadline => thread::sleep(Duration::from_millis(20)),
+                Ok(None) => self.serial.fail("the emulator goes on"),
+                Err(error) => self.serial.fail(&format!("the emulator: {error}")),
+            }
+        }
+    }
+
+    /// Powers the machine off, which must end the emulator with status 0.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn power_off(mut self) {
+        self.serial.send("poweroff\r");
+        let status = self.wait_for_exit();
+        if status != 0 {
+            self.serial.fail(&format!("'poweroff' ended the emulator with status {status}"));
+        }
+    }
+}
+
+impl Drop for Roost {
+    fn drop(&mut self) {
+        // Whether it is there any more does not matter here.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_file(&self.bundle);
+    }
+}

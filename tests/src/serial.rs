@@ -1,0 +1,135 @@
+//! The other end of a serial port: a thread collects what comes, and tests wait for text in it.
+
+use std::io::{Read, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How much of the transcript a failure shows.
+const SHOWN_BYTES: usize = 6000;
+
+/// What has come, and whether more can.
+#[derive(Default)]
+struct Received {
+    bytes: Vec<u8>,
+    is_closed: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    received: Mutex<Received>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Received> {
+        // The thread that could have panicked with the lock held only appends.
+        self.received.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A serial port, with all that came from it.
+pub struct Serial {
+    shared: Arc<Shared>,
+    writer: Box<dyn Write + Send>,
+    /// Where the next [`Serial::expect`] looks from.
+    position: usize,
+}
+
+impl Serial {
+    /// Starts collecting.
+    pub fn new(
+        mut reader: impl Read + Send + 'static,
+        writer: impl Write + Send + 'static,
+    ) -> Self {
+        let shared = Arc::new(Shared::default());
+        let sink = Arc::clone(&shared);
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length @ 1..) = reader.read(&mut buffer) {
+                sink.lock().bytes.extend(buffer.get(..length).unwrap_or_default());
+                sink.changed.notify_all();
+            }
+            sink.lock().is_closed = true;
+            sink.changed.notify_all();
+        });
+        Self { shared, writer: Box::new(writer), position: 0 }
+    }
+
+    /// Types.
+    ///
+    /// # Panics
+    /// When the emulator is gone.
+    pub fn send(&mut self, text: &str) {
+        if let Err(error) =
+            self.writer.write_all(text.as_bytes()).and_then(|()| self.writer.flush())
+        {
+            self.fail(&format!("cannot type {text:?}: {error}"));
+        }
+    }
+
+    /// Waits until `text` comes, behind what was found before, and returns what came before it.
+    ///
+    /// # Panics
+    /// When it does not come in time, or never can.
+    pub fn expect(&mut self, text: &str, limit: Duration) -> String {
+        match self.find(text, limit) {
+            Some(before) => before,
+            None => self.fail(&format!("waited {limit:?} in vain for {text:?}")),
+        }
+    }
+
+    /// As [`Serial::expect`], but tells when the text does not come.
+    pub fn find(&mut self, text: &str, limit: Duration) -> Option<String> {
+        let deadline = Instant::now() + limit;
+        let wanted = text.as_bytes();
+        let mut from = self.position;
+        let mut received = self.shared.lock();
+        loop {
+            let unseen = received.bytes.get(from..).unwrap_or_default();
+            if let Some(at) = unseen.windows(wanted.len()).position(|window| window == wanted) {
+                let start = from + at;
+                let before = received.bytes.get(self.position..start).unwrap_or_default();
+                let before = String::from_utf8_lossy(before).into_owned();
+                self.position = start + wanted.len();
+                return Some(before);
+            }
+            // What was searched is not searched again, but the text may have begun to come.
+            from = received.bytes.len().saturating_sub(wanted.len()).max(from);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || received.is_closed {
+                return None;
+            }
+            let waited = self.shared.changed.wait_timeout(received, left);
+            received = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// What comes within `span`.
+    pub fn listen(&mut self, span: Duration) -> String {
+        thread::sleep(span);
+        let received = self.shared.lock();
+        let text = String::from_utf8_lossy(received.bytes.get(self.position..).unwrap_or_default());
+        let text = text.into_owned();
+        self.position = received.bytes.len();
+        text
+    }
+
+    /// All that ever came.
+    #[must_use]
+    pub fn transcript(&self) -> String {
+        String::from_utf8_lossy(&self.shared.lock().bytes).into_owned()
+    }
+
+    /// Fails the test, and shows the end of the transcript.
+    ///
+    /// # Panics
+    /// Always: that is what it is for.
+    pub fn fail(&self, why: &str) -> ! {
+        let transcript = self.transcript();
+        let start = transcript.len().saturating_sub(SHOWN_BYTES);
+        let start = (start..=transcript.len()).find(|at| transcript.is_char_boundary(*at));
+        let shown = transcript.get(start.unwrap_or(0)..).unwrap_or_default();
+        panic!("{why}\n--- serial port, the last of {} bytes ---\n{shown}\n---", transcript.len());
+    }
+}
