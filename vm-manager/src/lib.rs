@@ -11,4 +11,5 @@ pub mod console;
 pub mod devices;
 pub mod fdt;
 pub mod irqchip;
+pub mod load;
 pub mod virt_map;
