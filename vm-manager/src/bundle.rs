@@ -240,6 +240,14 @@ fn sum(data: &[u8]) -> u32 {
 }
 
 #[cfg(test)]
+impl Bundle<'static> {
+    /// A bundle of these files, without an archive.
+    pub(crate) fn of(files: &[(&'static str, &'static [u8])]) -> Self {
+        Self { files: files.iter().copied().collect() }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

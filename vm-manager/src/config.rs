@@ -59,6 +59,7 @@ pub use error::ConfigError;
 pub use key::Key;
 
 use found::{Found, Refusal};
+pub(crate) use suggestion::nearest;
 
 /// What kind of image the kernel is.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -2,7 +2,7 @@
 
 /// The candidate that is nearest to `word`, if one is near enough: one slip of the finger, or two in
 /// a word of five letters or more.
-pub(super) fn nearest<'a>(
+pub(crate) fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {

@@ -15,13 +15,22 @@
 use core::fmt;
 use hv_core::guest::GuestPhysAddr;
 
+mod content;
+mod elf;
 mod error;
 mod gzip;
 mod layout;
 mod linux_arm64;
+mod loader;
+mod plan;
+mod request;
+mod sniff;
 mod source;
 
 pub use error::LoadError;
+pub use loader::{Loader, Progress};
+pub use plan::Plan;
+pub use request::{File, Images, Request};
 pub use source::{ReadError, Source};
 
 /// Guest physical addresses from `start` to before `end`.
@@ -66,3 +75,6 @@ impl fmt::Display for Region {
         write!(f, "{}..{}", self.start, self.end)
     }
 }
+
+#[cfg(test)]
+mod tests;
