@@ -35,11 +35,11 @@ impl fmt::Display for About {
             bytes if bytes >= KIB => (KIB, "KiB"),
             bytes => return f.write_str(&counted(bytes, "byte")),
         };
-        let tenths = (self.0 % unit) * 10 / unit;
-        if self.0 / unit >= 10 || tenths == 0 {
-            write!(f, "{} {name}", self.0 / unit)
-        } else {
-            write!(f, "{}.{tenths} {name}", self.0 / unit)
+        let tenths = (u128::from(self.0) * 10 + u128::from(unit / 2)) / u128::from(unit);
+        match (tenths / 10, tenths % 10) {
+            (whole, _) if whole >= 10 => write!(f, "{} {name}", (tenths + 5) / 10),
+            (whole, 0) => write!(f, "{whole} {name}"),
+            (whole, tenth) => write!(f, "{whole}.{tenth} {name}"),
         }
     }
 }
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(About(8_808_038).to_string(), "8.4 MiB");
         assert_eq!(About(31 << 20).to_string(), "31 MiB");
         assert_eq!(About(1).to_string(), "1 byte");
-        assert_eq!(About(u64::MAX).to_string(), "17179869183 GiB");
+        assert_eq!(About(u64::MAX).to_string(), "17179869184 GiB");
     }
 
     #[test]

@@ -13,8 +13,6 @@ mod vm_script;
 mod vm_set;
 
 pub(crate) use help::explain;
-#[cfg(test)]
-pub(crate) use help::reference;
 
 use crate::arguments::{Arguments, Format};
 use crate::command::{Command, Count, Kind, Parameter};

@@ -19,7 +19,6 @@ use crate::session::input::Input;
 use crate::table;
 use alloc::format;
 use alloc::string::String;
-use core::fmt::Write;
 use core::time::Duration;
 use keys::{Decoder, Key};
 use line::Line;
@@ -77,6 +76,8 @@ enum Stage {
     Probing(Duration),
     /// Keys change the line.
     Open,
+    /// The line is kept while something else is shown.
+    Hidden,
     /// noline has yet to end its line.
     Closing,
 }
@@ -140,7 +141,7 @@ impl Editor {
     pub(crate) fn deadline(&self) -> Option<Duration> {
         match self.stage {
             Stage::Probing(until) => Some(until),
-            Stage::Closed | Stage::Open | Stage::Closing => None,
+            Stage::Closed | Stage::Open | Stage::Hidden | Stage::Closing => None,
         }
     }
 
@@ -163,6 +164,7 @@ impl Editor {
                 Stage::Closed => self.open(out, now),
                 Stage::Probing(until) => self.await_size(input, out, now, until)?,
                 Stage::Closing => return self.close(out),
+                Stage::Hidden => self.show(out),
                 Stage::Open => {
                     if self.is_behind(out) {
                         continue;
@@ -179,24 +181,20 @@ impl Editor {
         None
     }
 
-    /// Shows a line of text above the prompt.
-    pub(crate) fn interject(&mut self, text: &str, out: &mut Output) {
-        if self.stage != Stage::Open {
-            out.fresh_line();
-            _ = writeln!(out, "{text}");
-            return;
-        }
-        if let Face::Terminal(noline) = &mut self.face {
-            let row = noline.row();
-            noline.abandon();
-            if row > 0 {
-                out.control(format!("\x1b[{row}A").as_bytes(), Column::Kept);
+    /// Takes the prompt and the line away until the next poll. What is shown meanwhile is above them.
+    pub(crate) fn hide(&mut self, out: &mut Output) {
+        if self.stage == Stage::Open {
+            if let Face::Terminal(noline) = &mut self.face {
+                let row = noline.row();
+                noline.abandon();
+                if row > 0 {
+                    out.control(format!("\x1b[{row}A").as_bytes(), Column::Kept);
+                }
+                out.control(b"\r\x1b[J", Column::First);
             }
-            out.control(b"\r\x1b[J", Column::First);
+            self.stage = Stage::Hidden;
         }
         out.fresh_line();
-        _ = writeln!(out, "{text}");
-        self.show(out);
     }
 
     fn open(&mut self, out: &mut Output, now: Duration) {
@@ -214,7 +212,6 @@ impl Editor {
         self.recalled = None;
         self.is_overfull = false;
         self.is_ambiguous = false;
-        self.stage = Stage::Open;
         self.show(out);
     }
 
@@ -229,7 +226,7 @@ impl Editor {
         match input.take_report() {
             Some((row, column)) => {
                 self.take_size(row, column);
-                self.face = face_of(self.columns);
+                self.face = if self.is_better { face_of(self.columns) } else { Face::Plain };
             }
             None if now < until => return None,
             // A late answer is still taken, and used from the next prompt on.
@@ -248,6 +245,7 @@ impl Editor {
 
     /// Shows the prompt and the line, at the beginning of a line of the screen.
     fn show(&mut self, out: &mut Output) {
+        self.stage = Stage::Open;
         match &mut self.face {
             Face::Terminal(noline) => {
                 noline.begin(self.columns);
@@ -323,7 +321,11 @@ impl Editor {
         self.stage = Stage::Closed;
         Some(match outcome {
             // noline's line, not ours: what runs is what the user saw.
-            Outcome::Line(text) => self.typed(text),
+            Outcome::Line(text) => {
+                #[cfg(test)]
+                assert_eq!(text, self.line.text());
+                self.typed(text)
+            }
             Outcome::Aborted => Typed::Nothing,
         })
     }
@@ -482,11 +484,17 @@ impl Editor {
             out.control(BELL, Column::Kept);
             return;
         }
+        // A blank that follows already serves.
+        let has_blank = self.line.after_cursor().starts_with(' ');
+        let completed = found.word.strip_suffix(' ').filter(|_| has_blank).unwrap_or(&found.word);
         // What is right already stays; quotes may have to go in before it.
-        let kept = if found.word.starts_with(word) { word.len() } else { 0 };
+        let kept = if completed.starts_with(word) { word.len() } else { 0 };
         let wrong = if kept == 0 { word.chars().count() } else { 0 };
         self.backspace(wrong, out);
-        found.word.get(kept..).unwrap_or_default().chars().for_each(|c| self.insert(c, out));
+        completed.get(kept..).unwrap_or_default().chars().for_each(|c| self.insert(c, out));
+        if completed.len() < found.word.len() {
+            self.right(1);
+        }
     }
 
     /// Lists words below the line, and shows the line again below them.

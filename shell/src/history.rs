@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn history_has_no_blanks_and_no_repetitions() {
         let mut history = History::default();
-        ["a", "a", "", "  ", "b", "a"].map(|line| history.add(line));
+        ["a", "a", "", "  ", "b", "a"].iter().for_each(|line| history.add(line));
         assert_eq!(history.numbered().collect::<Vec<_>>(), [(1, "a"), (2, "b"), (3, "a")]);
     }
 

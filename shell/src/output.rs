@@ -30,6 +30,11 @@ impl Output {
         FULL.saturating_sub(self.queue.len())
     }
 
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.room() == 0
     }

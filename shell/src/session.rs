@@ -220,6 +220,21 @@ impl Session {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn display(&self) -> Display {
+        self.editor.display()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn output_len(&self) -> usize {
+        self.out.len()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn history_lines(&self) -> alloc::vec::Vec<&str> {
+        self.editor.history().numbered().map(|(_, line)| line).collect()
+    }
+
     fn begin(&mut self, program: Program) {
         self.program = Some(program);
         self.is_eager = true;
@@ -228,7 +243,8 @@ impl Session {
     fn step(&mut self, host: &mut dyn Host, now: Duration) -> Progress {
         let is_raw = self.task.as_ref().is_some_and(|task| task.reader() == Reader::Task);
         if !is_raw && let Some(notice) = self.next_notice() {
-            self.editor.interject(&notice, &mut self.out);
+            self.editor.hide(&mut self.out);
+            _ = writeln!(self.out, "{notice}");
             return Progress::More;
         }
         let is_busy = self.task.is_some() || self.is_running_script();
@@ -301,7 +317,7 @@ impl Session {
     fn run(&mut self, command: &str, host: &mut dyn Host, now: Duration) {
         if self.is_running_script() {
             // As if it were typed.
-            self.out.fresh_line();
+            self.editor.hide(&mut self.out);
             _ = writeln!(self.out, "{PROMPT}{command}");
         }
         match start(command, &mut self.context(host, now)) {
@@ -359,3 +375,6 @@ fn start(command: &str, context: &mut Context<'_>) -> Result<Flow, Error> {
     }
     (found.run)(context, &Arguments::parse(found, words)?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,5 @@
-//! What the tests of this crate share.
+//! What the tests of this crate share: a host that is made up, a terminal, and a user.
+
+pub(crate) mod fake_host;
+pub(crate) mod user;
+pub(crate) mod vt100;

@@ -194,6 +194,11 @@ pub(crate) fn unfinished(line: &str) -> Option<Unfinished> {
 
 /// A word as it must be typed.
 pub(crate) fn quote(word: &str) -> String {
+    // shlex is careful with `=`, which means nothing here.
+    let is_safe = |c: char| c.is_ascii_alphanumeric() || "=,./-_+:@%^".contains(c);
+    if !word.is_empty() && word.chars().all(is_safe) {
+        return word.into();
+    }
     shlex::try_quote(word).map_or_else(|_| word.into(), Into::into)
 }
 

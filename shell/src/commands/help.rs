@@ -47,10 +47,7 @@ fn list_all(out: &mut Output) -> fmt::Result {
         writeln!(out, "{}:", group.title)?;
         list(out, group.parts.iter().copied().flatten())?;
     }
-    writeln!(
-        out,
-        "'help COMMAND' explains one. Tab completes; ; separates commands; # begins a comment."
-    )
+    writeln!(out, "'help COMMAND' explains one. ';' separates commands, Tab completes words.")
 }
 
 fn list<'a>(out: &mut Output, commands: impl Iterator<Item = &'a Command>) -> fmt::Result {
@@ -94,7 +91,7 @@ fn paragraph(out: &mut Output, indent: &str, text: &str) -> fmt::Result {
 
 #[cfg(test)]
 /// The table as a chapter of Markdown, for `docs/shell.md`.
-pub(crate) fn reference() -> String {
+fn reference() -> String {
     let mut text = String::new();
     for group in GROUPS {
         text.push_str(&format!("### {}\n", group.title));
@@ -119,4 +116,30 @@ pub(crate) fn reference() -> String {
         text.push('\n');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The manual, and where its generated part begins.
+    const MANUAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/shell.md");
+    const MARK: &str = "reference` -->\n\n";
+
+    #[test]
+    fn the_reference_in_the_manual_is_the_table() {
+        let manual = std::fs::read_to_string(MANUAL).unwrap();
+        let start = manual.find(MARK).unwrap() + MARK.len();
+        let reference = reference();
+        let reference = format!("{}\n", reference.trim_end());
+        if std::env::var_os("ROOST_UPDATE_DOCS").is_some() {
+            std::fs::write(MANUAL, format!("{}{reference}", &manual[..start])).unwrap();
+            return;
+        }
+        assert_eq!(
+            &manual[start..],
+            reference,
+            "run ROOST_UPDATE_DOCS=1 cargo test -p shell reference"
+        );
+    }
 }

@@ -1,0 +1,795 @@
+use crate::error::Error;
+use crate::host::{Cursor, Host, LogLevel, LogLine, VmId, VmState};
+use crate::testing::fake_host::{FakeHost, crash};
+use crate::testing::user::User;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn user() -> User {
+    let mut user = User::plain(FakeHost::with_two());
+    user.sees();
+    user
+}
+
+/// What a line answers, without the line itself and the prompt after it.
+fn says(user: &mut User, line: &str) -> String {
+    let seen = user.types(format!("{line}\r")).replace("\r\n", "\n");
+    let answer =
+        seen.strip_prefix(&format!("{line}\n")).unwrap_or_else(|| panic!("no echo: {seen:?}"));
+    answer.strip_suffix("roost> ").unwrap_or_else(|| panic!("no prompt: {seen:?}")).into()
+}
+
+fn answer(line: &str) -> String {
+    says(&mut user(), line)
+}
+
+#[test]
+fn the_session_of_the_manual_looks_as_printed() {
+    let mut user = User::plain(FakeHost::new());
+    user.sees();
+    assert_eq!(says(&mut user, "vm create linux"), "vm 1 'linux' created: 1 vCPU, 256 MiB\n");
+    assert_eq!(says(&mut user, "vm start 1"), "");
+    user.host.vm(1).summary.cpu_percent = 3;
+    user.host.vm(1).summary.uptime_ns = 12_000_000_000;
+    assert_eq!(
+        says(&mut user, "vm list"),
+        "ID  NAME    STATE    VCPUS  MEMORY   CPU%  UPTIME\n\
+         1   linux   running  1      256 MiB  3     0:00:12\n"
+    );
+}
+
+#[test]
+fn listings_are_tables_and_json() {
+    let json = |line: &str| -> serde_json::Value {
+        let text = answer(&format!("{line} --json"));
+        assert_eq!(text.lines().count(), 1, "{text}");
+        serde_json::from_str(&text).unwrap()
+    };
+    let vms = json("vm list");
+    assert_eq!(
+        vms[0].to_string(),
+        r#"{"cpu_percent":3,"id":1,"memory_bytes":268435456,"name":"linux","state":"running","uptime_ns":12345678901,"vcpus":1}"#
+    );
+    assert_eq!(vms[1]["state"], "created");
+
+    assert_eq!(
+        answer("vcpu list web"),
+        "VM   VCPU  STATE  CPU  AFFINITY  WEIGHT  CPU TIME  EXITS\n\
+         web  0     off    -    0-1,3     100     3.214 s   1234\n"
+    );
+    assert_eq!(answer("vcpu list").lines().count(), 3);
+    assert_eq!(json("vcpu list linux")[0]["affinity"].to_string(), "[0,1,3]");
+
+    assert_eq!(
+        answer("cpu list").lines().nth(2),
+        Some("1    online  3      1      linux/0  0x1       Cortex-A57 r1p0")
+    );
+    assert_eq!(json("cpu list")[2]["state"], "failed");
+    assert_eq!(json("mem")["guests_bytes"], 8 << 20);
+    assert_eq!(answer("mem").lines().nth(6), Some("  heap, 98 KiB used  2 MiB     2097152"));
+
+    assert_eq!(
+        answer("image list"),
+        "NAME                  SIZE    KIND\n\
+         linux/Image           30 MiB  Linux arm64 Image\n\
+         linux/initrd.cpio.gz  1 MiB   gzip\n"
+    );
+    assert_eq!(json("image list")[0]["size_bytes"], 31_457_280);
+    let configs = answer("config list");
+    assert!(configs.contains("linux-smp  1      256 MiB  linux/Image\n"), "{configs}");
+    assert!(configs.contains("broken is not valid: broken.toml:3: memory = \"lots\""), "{configs}");
+    assert_eq!(json("config list")[1]["error"], serde_json::Value::Null);
+    assert_eq!(json("uptime")["uptime_ns"], 83_456_000_000_u64);
+    assert_eq!(json("version")["architecture"], "AArch64 EL2");
+    assert_eq!(json("vm info 1")["vcpu_list"][0]["exits_by_reason"][0]["count"], 34);
+    assert_eq!(json("vm info 1")["devices"][0]["address"], "0x9000000");
+    assert_eq!(json("vm why 1"), serde_json::Value::Null);
+}
+
+#[test]
+fn details_of_a_vm_are_shown() {
+    assert_eq!(
+        answer("vm info linux"),
+        "vm 1 'linux' is running, up 0:00:12\n  \
+           config      linux\n  \
+           memory      256 MiB\n  \
+           interrupts  GICv3\n  \
+           restarts    2\n  \
+           console     8.4 MiB printed\n\
+         \n\
+         VCPU  STATE  CPU  CPU TIME  EXITS  BY REASON\n\
+         0     idle   1    3.214 s   1234   hvc 34\n\
+         \n\
+         DEVICE  ADDRESS    INTERRUPT\n\
+         PL011   0x9000000  33\n\
+         note: SVE is hidden\n"
+    );
+    let mut user = user();
+    assert_eq!(says(&mut user, "vm why 1"), "vm 1 'linux' has not crashed; it is running\n");
+    user.host.vm(1).crash = Some(crash());
+    let why = says(&mut user, "vm why linux");
+    assert!(
+        why.starts_with(
+            "vm 1 'linux' crashed 12.345678 s after power-on, on vCPU 0:\n  instruction fetch"
+        ),
+        "{why}"
+    );
+    assert!(
+        why.contains(
+            "  x0 0x0000000000000000  x1 0x0000000000000001  x2 0x0000000000000002\n  x3 "
+        ),
+        "{why}"
+    );
+    assert!(
+        why.ends_with("last exits, the last one last:\n  hvc 0x84000000\n  fetch 0xdead0000\n"),
+        "{why}"
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&says(&mut user, "vm why 1 --json")).unwrap();
+    assert_eq!(json["pc"], "0xdead0000");
+    assert_eq!(json["registers"][3]["value"], "0x3");
+}
+
+#[test]
+fn the_machine_and_the_session_answer() {
+    assert_eq!(
+        answer("version"),
+        "Roost 0.1.0 (abc1234), AArch64 EL2 on linux,dummy-virt: 2 CPUs, GICv3\n"
+    );
+    assert_eq!(answer("uptime"), "up 0:01:23\n");
+    assert_eq!(answer("echo  a 'b  c' --x"), "a b  c --x\n");
+    assert_eq!(answer("config show linux"), "name = \"linux\"\nvcpus = 1\n");
+    assert_eq!(answer("config check linux"), "config 'linux' is valid: 1 vCPU, 256 MiB\n");
+    assert_eq!(answer("clear"), "");
+    assert_eq!(answer("echo a; echo b # c"), "a\nb\n");
+    let mut user = user();
+    says(&mut user, "echo 1");
+    assert_eq!(says(&mut user, "history"), "   1  echo 1\n   2  history\n");
+}
+
+#[test]
+fn errors_say_what_was_wrong_and_what_would_be_right() {
+    for (line, error) in [
+        ("vm start 7", "no VM 7: 'vm list' shows 1 and 2"),
+        ("vm start wbe", "no VM 'wbe': 'vm list' shows linux and web"),
+        ("vm start", "VM is missing: vm start VM..."),
+        ("vm list x", "'x' is one too many: vm list [--json]"),
+        ("vm list --jsn", "'vm list' has no option --jsn; it has --json"),
+        ("vm pause 1 --force", "'vm pause' has no option --force; it has none"),
+        ("vm list --json=1", "--json takes no value: vm list [--json]"),
+        (
+            "vm create linux --name",
+            "NAME is missing after --name: vm create CONFIG [KEY=VALUE...] [--name NAME]",
+        ),
+        ("vm create linux 128M", "'128M' is no KEY=VALUE, such as memory=128M"),
+        ("vm create linux --name 3", "a VM's name is not empty and no number: numbers are ids"),
+        ("vm create absent", "no configuration 'absent': 'config list' shows linux and broken"),
+        ("vm start 1", "vm 1 'linux' is running already"),
+        ("vm crate linux", "no command 'vm crate': did you mean 'vm create'?"),
+        (
+            "vm",
+            "'vm' takes one of list, create, start, pause, resume, stop, reset, destroy, info, why, set, console, \
+                log, wait, send, expect, check",
+        ),
+        ("echo 'a", "a quote ' is not closed: echo 'a"),
+        ("vm set 1 weight=0", "weight is a number from 1, not '0'"),
+        ("vm set 1 weight=20000", "weight is a number from 1 to 10000, not 20000"),
+        (
+            "vm set 1 colour=red",
+            "no setting 'colour=red': write weight=N or affinity=CPUS, such as affinity=0,2-3",
+        ),
+        ("vm set 1 affinity=x", "'x' is no set of CPUs: write it as 0,2-3; 'cpu list' shows them"),
+        (
+            "vm wait 1 --state ready",
+            "no state 'ready': one of created, running, paused, stopped or crashed",
+        ),
+        (
+            "sleep soon",
+            "'soon' is no duration: write it as 500ms, 30s, 2m or 1h, or as a number of seconds",
+        ),
+        (
+            "vm stop 1 --force --timeout 1s",
+            "--force does not wait: leave out --timeout, or --force",
+        ),
+        ("set escape ^M", "'^M' cannot leave a console: it is the Enter key"),
+        ("log level loud", "no log level 'loud': one of off, error, warn, info, debug, trace"),
+        ("exit 256", "an exit status is a number from 0 to 255, not '256'"),
+        ("exit", "CODE is missing: exit CODE"),
+        ("on-error stop", "on-error is for scripts: here, the first error ends the line"),
+        ("vm log 1 --lines 0", "--lines is a number from 1, not '0'"),
+        ("vm expect 1 ''", "the text has 1 to 512 bytes, not 0"),
+        (r"vm send 1 '\q'", r"unknown escape in '\q': \n, \r, \t, \e, \\ and \xNN are known"),
+        ("config show nothing", "no configuration 'nothing'"),
+    ] {
+        assert_eq!(answer(line), format!("error: {error}\n"), "{line}");
+    }
+    let mut nobody = User::plain(FakeHost::new());
+    nobody.sees();
+    assert_eq!(
+        says(&mut nobody, "vm info x"),
+        "error: no VM 'x': there is none yet; 'vm create CONFIG' makes one\n"
+    );
+    assert_eq!(says(&mut nobody, "vm list --json"), "[]\n");
+}
+
+#[test]
+fn the_first_error_ends_a_line() {
+    assert_eq!(
+        answer("echo a; vm start 9; echo b"),
+        "a\nerror: no VM 9: 'vm list' shows 1 and 2\n"
+    );
+    assert_eq!(answer("echo a; echo 'b"), "error: a quote ' is not closed: echo 'b\n");
+}
+
+#[test]
+fn vms_are_ordered_about() {
+    let mut user = user();
+    says(&mut user, "vm pause linux");
+    assert_eq!(user.host.vm_state(VmId(1)), Some(VmState::Paused));
+    says(&mut user, "vm resume 1; vm stop linux --timeout 5s; vm stop 2 --force; vm reset 1 web 1");
+    says(&mut user, "vm create linux memory=128M vcpus=2 --name=three");
+    assert_eq!(user.host.orders[..4], ["stop 1 Ask(5s)", "stop 2 Force", "reset 1", "reset 2"]);
+    assert_eq!(
+        user.host.orders[4],
+        "create CreateRequest { config: \"linux\", name: Some(\"three\"), \
+         overrides: [(\"memory\", \"128M\"), (\"vcpus\", \"2\")] }"
+    );
+    says(&mut user, "vm set three weight=200 affinity=0,2-3");
+    assert_eq!(user.host.vm(3).settings.affinity, Some(vec![0, 2, 3]));
+    assert_eq!(user.host.vm(3).settings.weight, Some(200));
+}
+
+#[test]
+fn a_slip_in_the_last_name_leaves_the_first_ones_alone() {
+    let mut user = user();
+    assert_eq!(says(&mut user, "vm stop 1 9"), "error: no VM 9: 'vm list' shows 1 and 2\n");
+    assert_eq!(user.host.orders, [""; 0]);
+}
+
+#[test]
+fn a_running_vm_is_only_destroyed_by_force() {
+    let mut user = user();
+    assert_eq!(
+        says(&mut user, "vm destroy web linux"),
+        "error: vm 1 'linux' is running: 'vm stop linux' stops it, 'vm destroy linux --force' destroys it as it is\n"
+    );
+    assert_eq!(user.host.orders, [""; 0]);
+    assert_eq!(says(&mut user, "vm destroy web; vm destroy linux --force"), "");
+    assert_eq!(user.host.orders, ["destroy 2 Normal", "destroy 1 Force"]);
+}
+
+#[test]
+fn help_lists_all_and_explains_each() {
+    let all = answer("help");
+    for command in crate::commands::all() {
+        assert!(all.contains(&format!("  {:14} {}\n", command.name(), command.summary)));
+        let one = answer(&format!("help {}", command.name()));
+        assert!(one.starts_with(&command.usage()), "{one}");
+        assert!(one.ends_with(&format!("Example: {}\n", command.example)), "{one}");
+        assert!(one.lines().all(|line| line.len() <= 110), "{one}");
+        assert!(all.lines().all(|line| line.len() <= 79), "{all}");
+        let itself = answer(&format!("{} --help", command.name()));
+        assert_eq!(itself, one);
+    }
+    assert!(answer("help vm").contains("vm create"));
+    assert_eq!(
+        answer("help vm crate"),
+        "error: no command 'vm crate': did you mean 'vm create'?\n"
+    );
+}
+
+#[test]
+fn every_example_in_the_table_can_be_parsed() {
+    for command in crate::commands::all() {
+        let words = crate::words::split(command.example).unwrap();
+        let (found, used) = crate::command::find(&words).unwrap();
+        assert_eq!(found.name(), command.name());
+        crate::arguments::Arguments::parse(found, &words[used..]).unwrap();
+    }
+}
+
+#[test]
+fn progress_is_rewritten_on_a_terminal_and_silent_elsewhere() {
+    let mut host = FakeHost::with_two();
+    host.job_polls = 5;
+    let mut user = User::vt100(host, 24, 80);
+    user.types("vm create linux\r");
+    assert_eq!(user.screen().last_lines(1), "loading linux/Image  12/30 MiB");
+    assert!(user.session.waits_for_host());
+    for _ in 0..6 {
+        user.waits(SECOND / 10);
+    }
+    assert_eq!(
+        user.screen().text(),
+        "roost> vm create linux\nvm 3 'linux' created: 1 vCPU, 256 MiB\nroost>"
+    );
+    let mut host = FakeHost::with_two();
+    host.job_polls = 5;
+    let mut user = User::plain(host);
+    user.types("vm create linux\r");
+    let mut seen = String::new();
+    (0..6).for_each(|_| seen += &user.waits(SECOND / 10));
+    assert_eq!(seen, "vm 3 'linux' created: 1 vCPU, 256 MiB\r\nroost> ");
+}
+
+#[test]
+fn ctrl_c_abandons_a_job_or_leaves_it_alone() {
+    let mut host = FakeHost::with_two();
+    host.job_polls = 1000;
+    let mut user = User::plain(host);
+    user.types("vm create linux; echo after\r");
+    assert_eq!(user.types("type-ahead\x03"), "^C\r\nroost> ");
+    assert!(user.host.orders.contains(&"cancel 1".to_string()));
+    user.host.refuses_cancel = true;
+    // Typed ahead, it works as well.
+    assert!(
+        user.types("vm create linux\r\x03")
+            .ends_with("it goes on without you: the image is loaded by half\r\n^C\r\nroost> ")
+    );
+}
+
+#[test]
+fn wait_ends_with_the_state_the_time_or_the_crash() {
+    let mut user = user();
+    user.types("vm wait linux --state stopped,paused --timeout 60s\r");
+    assert_eq!(user.session.next_deadline(), Some(60 * SECOND));
+    assert_eq!(user.waits(59 * SECOND), "");
+    user.host.ends(1, VmState::Stopped, "the guest turned itself off");
+    assert_eq!(user.waits(Duration::ZERO), "vm 1 'linux' is stopped\r\nroost> ");
+
+    user.types("vm wait web --timeout 2s\r");
+    assert_eq!(
+        user.waits(2 * SECOND),
+        "error: vm 2 'web' is created, not stopped, after 2 s\r\nroost> "
+    );
+
+    user.types("vm wait web --state running\r");
+    user.host.ends(2, VmState::Crashed, "instruction fetch from 0xdead0000");
+    assert_eq!(
+        user.waits(SECOND),
+        "error: vm 2 'web' crashed before it was running: instruction fetch from 0xdead0000\r\nroost> "
+    );
+    assert_eq!(says(&mut user, "vm wait 2 --state crashed"), "vm 2 'web' is crashed\n");
+
+    user.types("vm wait web --state running\r");
+    user.host.vms.pop();
+    assert_eq!(
+        user.waits(SECOND),
+        "error: vm 2 'web' was destroyed before it was running\r\nroost> "
+    );
+}
+
+#[test]
+fn send_types_as_fast_as_the_guest_reads() {
+    let mut user = user();
+    user.host.vm(1).appetite = 3;
+    user.types("vm send linux \"uname -a\\r\"\r");
+    assert_eq!(user.host.vm(1).typed, b"una");
+    user.host.vm(1).appetite = 100;
+    assert_eq!(user.waits(SECOND), "roost> ");
+    assert_eq!(user.host.vm(1).typed, b"uname -a\r");
+
+    user.host.vm(1).appetite = 2;
+    user.types("vm send linux abc\r");
+    assert_eq!(
+        user.waits(10 * SECOND),
+        "error: vm 1 'linux' has read 2 of 3 bytes in 10 s: it is not reading its console\r\nroost> "
+    );
+    user.host.ends(1, VmState::Stopped, "");
+    assert_eq!(
+        says(&mut user, "vm send linux x"),
+        "error: vm 1 'linux' is stopped: nothing reads its console\n"
+    );
+}
+
+#[test]
+fn expect_finds_each_text_once_and_says_what_it_saw_instead() {
+    let mut user = user();
+    user.host.prints(1, "Booting\r\nlogin: ");
+    assert_eq!(says(&mut user, "vm expect linux 'login: '"), "");
+    user.types("vm expect linux 'login: ' --timeout 5s\r");
+    user.host.prints(1, "root\r\nPassword: ");
+    assert_eq!(
+        user.waits(5 * SECOND),
+        "error: vm 1 'linux' has run for 5 s without showing 'login: '; its last line is 'Password:'\r\nroost> "
+    );
+    user.types("vm expect linux '# '\r");
+    user.host.prints(1, format!("{}\r\n# ", "x".repeat(5000)));
+    assert_eq!(user.waits(SECOND), "roost> ");
+    user.types("vm expect linux never\r");
+    user.host.prints(1, "panic!");
+    user.host.ends(1, VmState::Crashed, "");
+    assert_eq!(
+        user.waits(SECOND),
+        "error: vm 1 'linux' crashed without showing 'never'; its last line is 'panic!'\r\nroost> "
+    );
+    // The output of a VM that has ended can still be searched.
+    assert_eq!(says(&mut user, "vm expect linux panic"), "");
+}
+
+#[test]
+fn logs_of_consoles_are_shown_without_attaching() {
+    let mut user = user();
+    user.host.prints(1, "one\r\ntwo\x1b[6n\r\nthree\r\nfou");
+    assert_eq!(says(&mut user, "vm log 1"), "one\ntwo\nthree\nfou\n");
+    assert_eq!(says(&mut user, "console log linux --lines 2"), "three\nfou\n");
+    assert_eq!(says(&mut user, "vm log 1 --lines 99"), "one\ntwo\nthree\nfou\n");
+    assert_eq!(says(&mut user, "vm log web"), "");
+    assert!(user.host.vm(1).watchers.is_empty());
+    let long: String = (0..5000).map(|n| format!("line {n}\r\n")).collect();
+    user.host.prints(1, &long);
+    assert!(says(&mut user, "vm log 1").ends_with("line 4998\nline 4999\n"));
+    assert_eq!(says(&mut user, "vm log 1 --lines 1"), "line 4999\n");
+}
+
+#[test]
+fn roosts_own_log_is_shown() {
+    let mut user = user();
+    assert_eq!(says(&mut user, "log show --json"), "[]\n");
+    for sequence in 0..20 {
+        user.host.log.push(LogLine {
+            sequence: sequence + 5,
+            time_ns: sequence * 1_000_001_000,
+            level: LogLevel::Warn,
+            target: "gic".into(),
+            text: format!("line {sequence}"),
+        });
+    }
+    assert_eq!(
+        says(&mut user, "log show --lines 2"),
+        "   18.000018 warn  gic: line 18\n   19.000019 warn  gic: line 19\n"
+    );
+    assert_eq!(says(&mut user, "log show").lines().count(), 20);
+    let json: serde_json::Value =
+        serde_json::from_str(&says(&mut user, "log show --json")).unwrap();
+    assert_eq!(json.as_array().unwrap().len(), 20);
+    assert_eq!(json[1]["time_ns"], 1_000_001_000);
+    assert_eq!(says(&mut user, "log level"), "log level info\n");
+    assert_eq!(says(&mut user, "log level debug; log level"), "log level debug\n");
+}
+
+#[test]
+fn a_console_is_replayed_once_and_then_live() {
+    let mut user = user();
+    user.host.prints(1, "old\x1b[6n\r\n/ # ");
+    assert_eq!(
+        user.types("vm console linux\r\n"),
+        "vm console linux\r\nattached to vm 1 'linux': Ctrl-\\ leaves\r\nold\r\n/ # "
+    );
+    user.host.prints(1, "\x1b[6nnew\r\n");
+    assert_eq!(user.waits(Duration::ZERO), "\x1b[6nnew\r\n");
+    // Everything goes to the guest, Ctrl-C too.
+    user.types("ls\r\x03\x04\t\x1b[A");
+    assert_eq!(user.host.vm(1).typed, b"ls\r\x03\x04\t\x1b[A");
+    user.host.prints(1, "/ # ");
+    assert_eq!(
+        user.types("\x1cecho back\r"),
+        "detached from vm 1 'linux'\r\nroost> echo back\r\nback\r\nroost> "
+    );
+    assert_eq!(user.waits(SECOND), "");
+    assert!(user.host.vm(1).watchers.is_empty());
+    // Again, with what came meanwhile.
+    user.host.prints(1, "x");
+    assert!(user.types("vm console 1\r").ends_with("old\r\n/ # new\r\n/ # x"));
+}
+
+#[test]
+fn escape_keys_can_be_chosen() {
+    let mut user = user();
+    assert!(user.types("vm console 1 --escape ^A\r").contains("Ctrl-A leaves"));
+    user.types("\x1c\x01");
+    assert_eq!(user.host.vm(1).typed, b"\x1c");
+    says(&mut user, "set escape ^]");
+    assert!(user.types("vm console 1\r").contains("Ctrl-] leaves"));
+    assert!(user.types("\x1d").contains("detached"));
+}
+
+#[test]
+fn a_console_ends_with_its_guest_and_says_why() {
+    let mut user = user();
+    user.types("vm console 1\r");
+    user.host.prints(1, "bye");
+    user.host.ends(1, VmState::Stopped, "the guest turned itself off");
+    assert_eq!(
+        user.waits(Duration::ZERO),
+        "bye\r\nvm 1 'linux' stopped: the guest turned itself off\r\nroost> "
+    );
+    assert!(
+        user.types("vm console 1\r")
+            .ends_with("bye\r\nvm 1 'linux' stopped: the guest turned itself off\r\nroost> ")
+    );
+    user.host.ends(1, VmState::Crashed, "SError");
+    assert!(
+        user.types("vm console 1\r")
+            .contains("vm 1 'linux' crashed: SError ('vm why 1' tells more)\r\n")
+    );
+    assert!(user.types("vm console 2\r").contains("leaves; it has not been started\r\n"));
+    user.host.vms.pop();
+    assert_eq!(user.waits(Duration::ZERO), "vm 2 'web' was destroyed\r\nroost> ");
+}
+
+#[test]
+fn a_guest_that_reads_nothing_holds_no_user() {
+    let mut user = user();
+    user.host.vm(1).appetite = 2;
+    user.types("vm console 1\rabc");
+    assert_eq!(user.host.vm(1).typed, b"ab");
+    user.host.vm(1).appetite = 1;
+    user.waits(SECOND);
+    assert_eq!(user.host.vm(1).typed, b"abc");
+    user.types("defg");
+    assert!(user.types("\x1c").contains("detached"));
+    assert_eq!(user.host.vm(1).typed, b"abc");
+}
+
+#[test]
+fn only_the_first_session_types() {
+    let mut user = user();
+    user.host.console_open(VmId(1), crate::session::SessionId(9)).unwrap();
+    assert!(
+        user.types("vm console 1\r").contains("leaves; you only watch, another session types\r\n")
+    );
+    user.types("abc");
+    assert_eq!(user.host.vm(1).typed, b"");
+    assert!(user.types("\x1c").contains("detached"));
+}
+
+#[test]
+fn lost_console_output_is_counted() {
+    let mut user = user();
+    user.host.prints(1, "0123456789");
+    user.host.vm(1).dropped = 4;
+    assert!(user.types("vm console 1\r").ends_with("leaves\r\n456789"));
+    user.host.prints(1, "abcdef");
+    user.host.vm(1).dropped = 13;
+    assert_eq!(user.waits(SECOND), "\r\n[3 bytes of output were lost]\r\ndef");
+}
+
+#[test]
+fn a_flood_of_output_waits_for_the_terminal() {
+    let mut user = user();
+    user.types("vm console 1\r");
+    user.host.prints(1, "x".repeat(100_000));
+    for _ in 0..100 {
+        user.session.poll(&mut user.host, user.now);
+    }
+    let mut buf = [0; 100_000];
+    let waiting = user.session.take_output(&mut buf);
+    assert!(waiting <= 3000, "{waiting}");
+    assert!(user.session.needs_poll());
+    user.settle();
+    assert_eq!(user.sees().len() + waiting, 100_000);
+}
+
+#[test]
+fn a_terminal_is_tidy_after_a_guest() {
+    let mut user = User::vt100(FakeHost::with_two(), 24, 80);
+    user.host.prints(1, "\x1b[1;31mred");
+    user.types("vm console 1\r");
+    assert!(user.types("\x1c").starts_with("\x1b[0m\x1b[?25h\r\ndetached"));
+}
+
+#[test]
+fn scripts_look_as_if_they_were_typed() {
+    let mut user = User::silent(FakeHost::with_two());
+    user.session.run_script("autostart", "# boot\necho a; echo b\n\nvm list --json # x\n");
+    user.settle();
+    let seen = user.sees();
+    assert!(
+        seen.starts_with("roost> echo a\r\na\r\nroost> echo b\r\nb\r\nroost> vm list --json\r\n[{"),
+        "{seen}"
+    );
+    // Only then is the terminal looked for.
+    assert!(seen.ends_with("}]\r\n\x1b7\x1b[999;999H\x1b[6n\x1b8"), "{seen}");
+}
+
+#[test]
+fn errors_in_scripts_name_their_place_and_follow_on_error() {
+    let run = |text: &str| {
+        let mut user = user();
+        user.session.run_script("autostart", text);
+        user.settle();
+        (user.sees(), user.host.orders)
+    };
+    let (seen, _) = run("echo a\n\nvm start 9\necho b\n");
+    assert_eq!(
+        seen,
+        "\r\nroost> echo a\r\na\r\nroost> vm start 9\r\nautostart:3: error: no VM 9: 'vm list' shows 1 and 2\r\nroost> "
+    );
+    let (seen, _) = run("on-error continue\nvm start 9\necho b\n");
+    assert!(seen.contains("autostart:2: error: ") && seen.contains("echo b\r\nb\r\n"), "{seen}");
+    let (seen, orders) = run("on-error exit 3\nvm start 9\necho b\n");
+    assert!(!seen.contains("echo b"), "{seen}");
+    assert_eq!(orders, ["exit 3"]);
+    let mut user = user();
+    user.session.run_commands("roost.cmd", "echo a; vm start 9; echo b");
+    user.settle();
+    let seen = user.sees();
+    assert!(seen.contains("roost.cmd: command 2: error: no VM 9"), "{seen}");
+    assert!(!seen.contains("echo b"), "{seen}");
+}
+
+#[test]
+fn scripts_wait_without_blocking_and_can_be_interrupted() {
+    let mut user = user();
+    user.session.run_script("autostart", "sleep 2s\nvm wait linux --timeout 60s\necho never\n");
+    user.settle();
+    assert!(user.session.is_running_script());
+    assert_eq!(user.session.next_deadline(), Some(2 * SECOND));
+    user.sees();
+    assert!(user.waits(3 * SECOND).contains("vm wait linux"));
+    assert_eq!(user.types("\x03"), "^C\r\nautostart:2: interrupted\r\nroost> ");
+    assert!(!user.session.is_running_script());
+}
+
+#[test]
+fn a_script_can_attach_to_a_console() {
+    let mut user = user();
+    user.session.run_script("autostart", "vm console linux\necho after\n");
+    user.settle();
+    user.types("ls\r");
+    assert_eq!(user.host.vm(1).typed, b"ls\r");
+    assert!(user.types("\x1c").contains("roost> echo after\r\nafter\r\n"));
+}
+
+#[test]
+fn the_machine_ends_after_the_last_word_was_heard() {
+    let mut user = user();
+    user.session.input(b"echo done; poweroff\r");
+    for _ in 0..10 {
+        user.session.poll(&mut user.host, user.now);
+    }
+    assert!(user.host.orders.is_empty());
+    user.settle();
+    assert_eq!(user.sees(), "echo done; poweroff\r\ndone\r\nroost> ");
+    assert_eq!(user.host.orders, ["poweroff"]);
+    assert_eq!(
+        says(&mut user, "reboot"),
+        "error: this machine cannot restart: 'poweroff' turns it off\n"
+    );
+    says(&mut user, "exit 7");
+    assert_eq!(user.host.orders, ["poweroff", "exit 7"]);
+}
+
+#[test]
+fn notices_wait_while_a_guest_has_the_terminal() {
+    let mut user = user();
+    user.types("vm console 1\r");
+    (0..10).for_each(|n| user.session.notify(&format!("notice {n}")));
+    user.settle();
+    assert_eq!(user.sees(), "");
+    let seen = user.types("\x1c");
+    assert!(seen.contains("detached from vm 1 'linux'\r\nnotice 0\r\n"), "{seen}");
+    assert!(seen.contains("notice 7\r\n[2 more messages]\r\nroost> "), "{seen}");
+}
+
+#[test]
+fn a_closed_session_lets_go_of_its_console() {
+    let mut user = user();
+    user.types("vm console 1\r");
+    assert_eq!(user.host.vm(1).watchers.len(), 1);
+    user.session.close(&mut user.host, SECOND);
+    assert!(user.host.vm(1).watchers.is_empty());
+}
+
+#[test]
+fn sessions_can_move_between_cpus() {
+    fn is_send<T: Send>() {}
+    is_send::<crate::session::Session>();
+}
+
+#[test]
+fn host_errors_are_printed_as_they_are() {
+    assert_eq!(Error::from("no such thing").to_string(), "no such thing");
+    assert_eq!(Cursor::OLDEST, Cursor(0));
+}
+
+/// A generator of noise that repeats (xorshift64*).
+struct Noise(u64);
+
+impl Noise {
+    fn next(&mut self, below: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        usize::try_from(self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33).unwrap() % below
+    }
+
+    /// Bytes that are hostile, likely, or both.
+    fn piece(&mut self) -> Vec<u8> {
+        const PIECES: &[&str] = &[
+            "\x1b[24;80R",
+            "\x1b[0;0R",
+            "\x1b[9999;9999R",
+            "\x1b[1;1R",
+            "\x1b[",
+            "\x1b[999999999999999999999R",
+            "\x1b[A",
+            "\x1b[B",
+            "\x1b[C",
+            "\x1b[D",
+            "\x1b[H",
+            "\x1b[3~",
+            "\x1b",
+            "\t",
+            "\t\t",
+            "\r",
+            "\r\n",
+            "\x03",
+            "\x1c",
+            "\x0c",
+            "\x15",
+            "\x17",
+            "\x01",
+            "\x05",
+            "\x7f",
+            "\x7f\x7f\x7f",
+            "é",
+            "€",
+            "漢",
+            "'",
+            "\"",
+            ";",
+            "#",
+            "vm ",
+            "vm list",
+            "vm console 1\r",
+            "vm log 1",
+            "vm create linux\r",
+            "vm wait 1 --timeout 1s\r",
+            "help\r",
+            "vm expect 1 zz --timeout 2s\r",
+            "vm send 1 abc\r",
+            "echo ",
+            "vm info 1 --json\r",
+            "sleep 1s\r",
+            "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        ];
+        if self.next(3) == 0 {
+            PIECES[self.next(PIECES.len())].into()
+        } else {
+            (0..=self.next(12)).map(|_| u8::try_from(self.next(256)).unwrap()).collect()
+        }
+    }
+}
+
+#[test]
+fn a_million_random_bytes_do_no_harm() {
+    let mut noise = Noise(0x5eed);
+    let mut total = 0;
+    while total < 1_000_000 {
+        let mut host = FakeHost::with_two();
+        host.job_polls = u32::try_from(noise.next(5)).unwrap();
+        host.prints(1, "boot\r\n\x1b[6n/ # ");
+        let mut user = match noise.next(4) {
+            0 => User::plain(host),
+            1 => User::silent(host),
+            _ => User::vt100(host, 2 + noise.next(40), 4 + noise.next(100)),
+        };
+        if noise.next(4) == 0 {
+            user.session.run_script("noise", &String::from_utf8_lossy(&noise.piece()));
+        }
+        // Long lines are slow to draw, so that few sessions have many.
+        let haste = [4, 20, 20, 500][noise.next(4)];
+        for _ in 0..noise.next(2000) {
+            let piece = if noise.next(haste) == 0 { b"\r".into() } else { noise.piece() };
+            total += user.session.input(&piece);
+            for _ in 0..noise.next(3) {
+                user.session.poll(&mut user.host, user.now);
+            }
+            user.now += Duration::from_millis(noise.next(50) as u64);
+            let mut buf = [0; 4096];
+            let room = noise.next(buf.len());
+            user.session.take_output(&mut buf[..room]);
+            if noise.next(20) == 0 {
+                user.host.prints(1, noise.piece());
+                user.session.notify("noise");
+            }
+            // Only `help` and listings exceed the soft limit, once.
+            assert!(user.session.take_output(&mut [0; 0]) == 0);
+            assert!(user.session.output_len() < 40_000, "{}", user.session.output_len());
+            user.host.vm(1).printed.truncate(60_000);
+        }
+    }
+}
