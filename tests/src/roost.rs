@@ -82,9 +82,10 @@ impl Roost {
 
     /// As [`Roost::json`], for a listing.
     pub fn list(&mut self, command: &str) -> Vec<Value> {
-        match self.json(command) {
-            Value::Array(list) => list,
-            other => self.serial.fail(&format!("'{command} --json' is no list: {other}")),
+        let answer = self.json(command);
+        match answer.as_array() {
+            Some(list) => list.clone(),
+            None => self.serial.fail(&format!("'{command} --json' is no list: {answer}")),
         }
     }
 
