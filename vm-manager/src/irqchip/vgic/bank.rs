@@ -206,10 +206,11 @@ impl Bank {
 
     /// Makes one interrupt pending by a latch. Returns as [`drive`](Self::drive) does.
     pub(super) const fn pend(&mut self, bit: Bit, gates: Gates) -> bool {
-        let mask = bit.mask() & self.valid & !self.latch;
-        // One that is latched already has been announced.
+        let mask = bit.mask() & self.valid;
+        // One that was latched already has been announced; a resident one may have been taken since.
+        let fresh = mask & !self.latch;
         self.latch |= mask;
-        (self.ready(gates) | (self.resident & self.forwardable(gates))) & mask != 0
+        (self.ready(gates) & fresh) | (self.resident & self.forwardable(gates) & mask) != 0
     }
 
     /// Notes what a list register holds of one interrupt.

@@ -38,8 +38,21 @@ pub(super) struct Slot {
     pub(super) intid: u16,
     /// The vCPU that sent it: for SGIs of GICv2 only.
     pub(super) sender: Option<u8>,
-    /// Whether the guest's deactivation deactivates a physical interrupt too.
-    pub(super) is_hardware: bool,
+    /// What the guest's deactivation means for a physical interrupt.
+    pub(super) physical: Physical,
+}
+
+/// Whether a physical interrupt stands behind one in a list register, and who deactivates it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Physical {
+    /// Nothing physical.
+    #[default]
+    None,
+    /// The hardware does, when the guest deactivates the virtual one.
+    Linked,
+    /// The client does, after a maintenance interrupt: a linked one gives none, and here one is
+    /// needed.
+    Owed,
 }
 
 /// What only private interrupts have.

@@ -5,7 +5,7 @@
 //! displaced, because the guest's end of interrupt would find nothing to end.
 
 use super::bank::{Bit, Gates, Held};
-use super::cpu::{Cpu, MAX_LIST_REGISTERS, SGIS, Slot};
+use super::cpu::{Cpu, MAX_LIST_REGISTERS, Physical, SGIS, Slot};
 use super::settle::{Resident, held};
 use super::spi::{FIRST_SPI, Spis};
 use super::{MAX_VCPUS, Version};
@@ -49,6 +49,14 @@ impl<L: ListRegisters + ?Sized> Exchange<'_, L> {
             let seen = if is_empty { None } else { self.lrs.get(index) };
             let slot = self.cpu.slot(index);
             let Some((now, wanted)) = self.settle(index, slot, held(seen)) else { continue };
+            // An end that is announced needlessly (see `await_room`) is not worth a write.
+            let is_announced = seen.is_some_and(|seen| seen.backing == Backing::SoftwareEoi);
+            let wanted = wanted.map(|register| match register.backing {
+                Backing::Software if is_announced => {
+                    ListRegister { backing: Backing::SoftwareEoi, ..register }
+                }
+                Backing::Software | Backing::SoftwareEoi | Backing::Hardware(_) => register,
+            });
             // One that ended with a maintenance interrupt is not "empty" before it is written.
             if wanted != seen || (wanted.is_none() && !is_empty) {
                 self.lrs.set(index, wanted);
@@ -128,7 +136,7 @@ impl<L: ListRegisters + ?Sized> Exchange<'_, L> {
     /// is there.
     fn fill(&mut self, index: usize, intid: u32) -> bool {
         let bit = Bit::of(intid);
-        let mut slot = Slot { intid: intid as u16, sender: None, is_hardware: false };
+        let mut slot = Slot { intid: intid as u16, sender: None, physical: Physical::None };
         let is_private = intid < FIRST_SPI;
         let has_sender = self.version == Version::V2 && is_private && SGIS & bit.mask() != 0;
         let private = &mut self.cpu.private;
@@ -146,7 +154,9 @@ impl<L: ListRegisters + ?Sized> Exchange<'_, L> {
         let is_active = resident.active & bit.mask() != 0;
         if is_private {
             if is_active {
-                slot.is_hardware = private.hw_active & bit.mask() != 0;
+                if private.hw_active & bit.mask() != 0 {
+                    slot.physical = Physical::Linked;
+                }
                 private.hw_active &= !bit.mask();
             }
             if has_sender {
@@ -256,12 +266,15 @@ impl<L: ListRegisters + ?Sized> Exchange<'_, L> {
         let mut left = self.cpu.used;
         while let Some(index) = lowest(left) {
             left &= left - 1;
-            if let Some(content) = self.lrs.get(index)
-                && content.backing == Backing::Software
-            {
-                self.lrs
-                    .set(index, Some(ListRegister { backing: Backing::SoftwareEoi, ..content }));
+            let Some(content) = self.lrs.get(index) else { continue };
+            if content.backing == Backing::SoftwareEoi {
+                continue;
             }
+            let slot = &mut self.cpu.slots[index % MAX_LIST_REGISTERS];
+            if slot.physical == Physical::Linked {
+                slot.physical = Physical::Owed;
+            }
+            self.lrs.set(index, Some(ListRegister { backing: Backing::SoftwareEoi, ..content }));
         }
     }
 

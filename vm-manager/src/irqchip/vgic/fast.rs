@@ -4,7 +4,7 @@
 //! All that is not simple is left to the next flush: then these functions only note the interrupt.
 
 use super::bank::{Bit, Gates};
-use super::cpu::{Cpu, MAX_LIST_REGISTERS, Slot};
+use super::cpu::{Cpu, MAX_LIST_REGISTERS, Physical, Slot};
 use super::spi::FIRST_SPI;
 use super::{HwState, Vgic};
 use hv_core::arch::aarch64::list_register::{Backing, ListRegister, ListRegisters, State};
@@ -27,7 +27,7 @@ impl Vgic {
         let gates = self.gates();
         let mut cpu = shared.state.lock();
         cpu.private.physical[bit.index()] = number;
-        let slot = Slot { intid: intid as u16, sender: None, is_hardware: true };
+        let slot = Slot { intid: intid as u16, sender: None, physical: Physical::Linked };
         if cpu.deliver(bit, slot, Backing::Hardware(physical), gates, lrs) {
             return;
         }
@@ -51,7 +51,7 @@ impl Vgic {
         let bit = Bit::of(intid);
         let cpu = shared.state.lock();
         let is_resident = cpu.bank.resident & bit.mask() != 0;
-        let is_loaded = is_resident && cpu.slot(cpu.slot_of(bit)).is_hardware;
+        let is_loaded = is_resident && cpu.slot(cpu.slot_of(bit)).physical != Physical::None;
         if is_loaded || (cpu.private.hw_latch | cpu.private.hw_active) & bit.mask() != 0 {
             HwState::PendingOrActive
         } else {

@@ -62,7 +62,7 @@ impl Vgic {
         let mut left = u64::from(cpu.used) & !lrs.empty();
         while left != 0 {
             let content = lrs.get(left.trailing_zeros() as usize);
-            if content.is_some_and(|content| content.state != State::Active) {
+            if content.is_some_and(|content| content.state == State::Pending) {
                 return true;
             }
             left &= left - 1;

@@ -2,7 +2,7 @@
 //! was asked of it meanwhile, and what the list register shall hold from now on.
 
 use super::bank::{Bank, Bit, Gates, Held};
-use super::cpu::{Private, Slot};
+use super::cpu::{Physical, Private, Slot};
 use hv_core::arch::aarch64::list_register::{Backing, ListRegister, State};
 
 /// One interrupt that is in a list register, or is just about to be put there.
@@ -32,8 +32,8 @@ impl Resident<'_> {
             self.bank.handed &= !mask;
         }
         if held == Held::default() {
-            // The guest ended it, and the hardware with it the physical one.
-            self.slot.is_hardware = false;
+            // The guest ended it, and with it the hardware the physical one that was linked.
+            self.release(Physical::Owed);
         }
         if self.bank.has_request(self.bit()) {
             held = self.fulfil(held);
@@ -46,7 +46,7 @@ impl Resident<'_> {
             let is_asserted = (self.bank.handed | (self.bank.line & !self.bank.edge)) & mask != 0;
             // A list register with a physical interrupt cannot be pending and active at once
             // (IHI 0069 12.4.9, IHI 0048 5.3.11: State and HW).
-            let is_impossible = self.slot.is_hardware && held.is_active;
+            let is_impossible = self.slot.physical != Physical::None && held.is_active;
             if !may_signal || !is_asserted || is_impossible {
                 self.give_back(held);
                 held.is_pending = false;
@@ -67,17 +67,26 @@ impl Resident<'_> {
         if self.bank.drop_active & mask != 0 {
             held.is_active = false;
         }
-        if self.slot.is_hardware && was != held && held == Held::default() {
-            self.slot.is_hardware = false;
-            if let Some(private) = &mut self.private {
-                private.released |= mask;
-            }
+        if was != held && held == Held::default() {
+            self.release(self.slot.physical);
         }
         held.is_active |= self.bank.make_active & mask != 0;
         self.bank.drop_pending &= !mask;
         self.bank.drop_active &= !mask;
         self.bank.make_active &= !mask;
         held
+    }
+
+    /// Nothing is left of what stood behind the interrupt: if that was as `condition` says, then the
+    /// client has to deactivate it.
+    fn release(&mut self, condition: Physical) {
+        if self.slot.physical != Physical::None
+            && self.slot.physical == condition
+            && let Some(private) = &mut self.private
+        {
+            private.released |= Bit::of(u32::from(self.slot.intid)).mask();
+        }
+        self.slot.physical = Physical::None;
     }
 
     /// Moves a latch into the list register, if that can hold it beside what it holds.
@@ -90,7 +99,7 @@ impl Resident<'_> {
                     return held;
                 }
                 private.hw_latch &= !mask;
-                self.slot.is_hardware = true;
+                self.slot.physical = Physical::Linked;
             }
             if let Some(sender) = self.slot.sender {
                 let own = 1 << sender;
@@ -105,7 +114,8 @@ impl Resident<'_> {
                 return held;
             }
         }
-        let may_repeat = held.is_active && self.bank.edge & mask != 0 && !self.slot.is_hardware;
+        let may_repeat =
+            held.is_active && self.bank.edge & mask != 0 && self.slot.physical == Physical::None;
         if held.is_pending || may_repeat {
             self.bank.latch &= !mask;
             self.bank.handed |= mask;
@@ -125,7 +135,7 @@ impl Resident<'_> {
         self.bank.latch |= mask;
         if let Some(private) = &mut self.private {
             // If it is active too, then the physical interrupt stands behind that.
-            if self.slot.is_hardware && !held.is_active {
+            if self.slot.physical != Physical::None && !held.is_active {
                 private.hw_latch |= mask;
             }
             if let Some(sender) = self.slot.sender {
@@ -144,7 +154,7 @@ impl Resident<'_> {
         if held.is_active
             && let Some(private) = &mut self.private
         {
-            if self.slot.is_hardware {
+            if self.slot.physical != Physical::None {
                 private.hw_active |= mask;
             }
             if let Some(active) = private.active_sender.get_mut(index) {
@@ -156,7 +166,7 @@ impl Resident<'_> {
     }
 
     /// The list register for what [`settle`](Self::settle) returned; `None` if that is nothing.
-    pub(super) fn compose(&self, held: Held) -> Option<ListRegister> {
+    pub(super) fn compose(&mut self, held: Held) -> Option<ListRegister> {
         let state = match (held.is_pending, held.is_active) {
             (false, false) => return None,
             (true, false) => State::Pending,
@@ -164,10 +174,17 @@ impl Resident<'_> {
             (true, true) => State::PendingAndActive,
         };
         let mask = self.bit().mask();
-        let backing = if self.slot.is_hardware {
+        let has_successor = self.bank.latch & mask != 0;
+        if has_successor && self.slot.physical == Physical::Linked {
+            self.slot.physical = Physical::Owed;
+        }
+        let backing = if self.slot.physical == Physical::Linked {
             let physical = self.private.as_ref().map(|p| p.physical[self.bit().index()]);
             Backing::Hardware(u32::from(physical.unwrap_or_default()))
-        } else if (!self.bank.edge | self.bank.latch) & mask != 0 {
+        } else if has_successor
+            || self.slot.physical == Physical::Owed
+            || !self.bank.edge & mask != 0
+        {
             // At its end the wire has to be looked at, or the next of the same number to be put.
             Backing::SoftwareEoi
         } else {

@@ -1,7 +1,7 @@
 //! Software-generated interrupts: from the system registers of GICv3, from `GICD_SGIR` of GICv2.
 
 use super::bank::Bit;
-use super::cpu::Slot;
+use super::cpu::{Physical, Slot};
 use super::{Version, Vgic};
 use hv_core::arch::aarch64::list_register::{Backing, Group, ListRegisters};
 
@@ -100,7 +100,7 @@ impl Vgic {
                 Version::V3 => None,
             };
             if to == from {
-                let slot = Slot { intid: sgi.index() as u16, sender, is_hardware: false };
+                let slot = Slot { intid: sgi.index() as u16, sender, physical: Physical::None };
                 if cpu.deliver(sgi, slot, Backing::Software, gates, lrs) {
                     continue;
                 }

@@ -4,6 +4,7 @@ mod levels;
 mod linux_v2;
 mod linux_v3;
 mod machine;
+mod model;
 mod overflow;
 mod registers;
 mod sgis;
