@@ -88,6 +88,18 @@ fn every_key_arrives() {
 }
 
 #[test]
+fn the_configurations_of_the_repository_are_valid() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let file = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let config = VmConfig::parse(&file, &std::fs::read(&path).unwrap());
+        let config = config.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(Some(&*config.name), file.strip_suffix(".toml"));
+    }
+}
+
+#[test]
 fn everything_but_memory_and_kernel_has_a_default() {
     let config = parse(MINIMAL).unwrap();
     assert_eq!(config.name, "linux", "the file's name");
