@@ -22,7 +22,8 @@ impl Guests {
 }
 
 /// Where the build put its results.
-pub(crate) fn build_directory() -> PathBuf {
+#[must_use]
+pub fn build_directory() -> PathBuf {
     match std::env::var_os("ROOST_BUILD") {
         Some(path) => path.into(),
         None => workspace().join("build/aarch64"),
@@ -34,8 +35,12 @@ pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
-/// A file of the build, which must be there.
-pub(crate) fn built(name: &str) -> PathBuf {
+/// A file of the build.
+///
+/// # Panics
+/// When it is not there.
+#[must_use]
+pub fn built(name: &str) -> PathBuf {
     let path = build_directory().join(name);
     assert!(
         path.exists(),

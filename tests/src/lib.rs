@@ -20,7 +20,7 @@ mod machine;
 mod roost;
 mod serial;
 
-pub use artifact::Guests;
-pub use machine::{Cpu, Gic, Machine};
+pub use artifact::{Guests, build_directory, built};
+pub use machine::{COUNTED, Cpu, Gic, Machine};
 pub use roost::Roost;
 pub use serial::Serial;

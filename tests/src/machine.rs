@@ -11,6 +11,10 @@ use crate::Roost;
 use crate::artifact::{Guests, build_directory, built, workspace};
 use crate::serial::Serial;
 
+/// Flags of QEMU that make it count: a nanosecond is an executed instruction, and runs repeat byte by byte.
+pub const COUNTED: [&str; 6] =
+    ["-icount", "shift=0,sleep=off", "-rtc", "base=2024-01-01,clock=vm", "-seed", "1"];
+
 /// A processor.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Cpu {
@@ -160,6 +164,12 @@ impl Machine {
     pub fn without_virtualization(mut self) -> Self {
         self.level = Level::El1;
         self
+    }
+
+    /// Counts instructions, see [`COUNTED`].
+    #[must_use]
+    pub fn counted(self) -> Self {
+        self.flags(&COUNTED)
     }
 
     /// More of QEMU's command line.

@@ -162,7 +162,15 @@ impl Roost {
     /// # Panics
     /// When it does not end.
     pub fn wait_for_exit(&mut self) -> i32 {
-        let deadline = Instant::now() + MOMENT;
+        self.wait_for_exit_within(MOMENT)
+    }
+
+    /// As [`Roost::wait_for_exit`], with another limit.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn wait_for_exit_within(&mut self, limit: Duration) -> i32 {
+        let deadline = Instant::now() + limit;
         loop {
             match self.child.try_wait() {
                 Ok(Some(status)) => return status.code().unwrap_or(-1),
