@@ -4,6 +4,7 @@ use crate::arguments::Arguments;
 use crate::commands;
 use crate::context::Context;
 use crate::error::Error;
+use crate::slip;
 use crate::task::Task;
 use alloc::boxed::Box;
 use alloc::format;
@@ -185,42 +186,15 @@ fn nearest(given: &str, first: &str) -> Option<String> {
         commands::all().filter_map(|command| command.path.first()).map(|&group| group.into());
     names
         .chain(groups)
-        .map(|name| {
-            let least = distance(&name, given).min(distance(&name, first));
-            // `vm-list` and `list` are no slips of a finger, but their meaning is clear enough.
+        .filter_map(|name| {
+            // `start` for `vm start` is no slip, but clear enough.
             let is_tail = !first.is_empty() && name.split(' ').next_back() == Some(first);
-            (if is_tail { 1 } else { least }, name)
+            let near = slip::distance(&name, given).into_iter().chain(slip::distance(&name, first));
+            let least = if is_tail { Some(1) } else { near.min() };
+            least.filter(|&least| least < name.len()).map(|least| (least, name))
         })
-        .filter(|(distance, name)| *distance <= 2 && *distance < name.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
-}
-
-/// How many letters must be changed, added, left out or swapped with their neighbour (the optimal
-/// string alignment distance).
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) =
-        (a.chars().take(32).collect(), b.chars().take(32).collect());
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for (i, &from) in a.iter().enumerate() {
-        let mut row = alloc::vec![i + 1];
-        for (j, &to) in b.iter().enumerate() {
-            let at =
-                |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX / 2);
-            let mut least = (at(&last, j) + usize::from(from != to))
-                .min(at(&last, j + 1) + 1)
-                .min(at(&row, j) + 1);
-            let is_swap =
-                i > 0 && j > 0 && a.get(i - 1) == Some(&to) && b.get(j - 1) == Some(&from);
-            if is_swap {
-                least = least.min(at(&before, j - 1) + 1);
-            }
-            row.push(least);
-        }
-        before = core::mem::replace(&mut last, row);
-    }
-    last.last().copied().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -249,13 +223,6 @@ mod tests {
             error("config frobnicate"),
             "no command 'config frobnicate': 'config' takes one of list, show, check"
         );
-    }
-
-    #[test]
-    fn distances_count_swaps_once() {
-        assert_eq!(distance("help", "hlep"), 1);
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("kitten", "sitting"), 3);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! (a pipe, a test, a printer) gets its keys echoed and no control sequence ever. [`Line`] is what
 //! both edit: a key changes it, and the same change is made on the screen.
 
+mod face;
 mod keys;
 mod line;
 mod screen;
@@ -17,12 +18,12 @@ use crate::output::{Column, Output};
 use crate::session::TerminalKind;
 use crate::session::input::Input;
 use crate::table;
-use alloc::format;
 use alloc::string::String;
 use core::time::Duration;
+use face::Face;
 use keys::{Decoder, Key};
 use line::Line;
-use wire::{LEAST_COLUMNS, MOST_COLUMNS, Noline, Outcome};
+use wire::{LEAST_COLUMNS, MOST_COLUMNS, Outcome};
 
 /// What is shown where a command can be typed.
 pub(crate) const PROMPT: &str = "roost> ";
@@ -37,17 +38,6 @@ const BELL: &[u8] = b"\x07";
 /// The width that a plain terminal is taken to have.
 const PLAIN_COLUMNS: usize = 80;
 
-// noline's keys.
-const START: u8 = 0x01;
-const LEFT: u8 = 0x02;
-const DELETE: u8 = 0x04;
-const END: u8 = 0x05;
-const RIGHT: u8 = 0x06;
-const KILL_TO_END: u8 = 0x0b;
-const BACKSPACE: u8 = 0x7f;
-const ABORT: u8 = 0x03;
-const ENTER: u8 = b'\r';
-
 /// What a user has typed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Typed {
@@ -57,14 +47,6 @@ pub(crate) enum Typed {
     Nothing,
     /// A line that is too long to be run.
     TooLong,
-}
-
-/// How the line is shown.
-enum Face {
-    /// It is not known yet what the terminal is.
-    Unknown,
-    Plain,
-    Terminal(Noline),
 }
 
 /// Where the editor is in a line.
@@ -89,8 +71,8 @@ pub(crate) struct Editor {
     columns: usize,
     /// The terminal owes an answer to a probe.
     is_probed: bool,
-    /// The terminal has answered since the face was chosen.
-    is_better: bool,
+    /// The terminal's size has become known since the face was chosen.
+    is_resized: bool,
     decoder: Decoder,
     line: Line,
     history: History,
@@ -108,14 +90,14 @@ impl Editor {
         let (face, columns) = match terminal {
             TerminalKind::Probe => (Face::Unknown, PLAIN_COLUMNS),
             TerminalKind::Plain => (Face::Plain, PLAIN_COLUMNS),
-            TerminalKind::Vt100 { columns } => (face_of(columns.into()), columns.into()),
+            TerminalKind::Vt100 { columns } => (Face::of_width(columns.into()), columns.into()),
         };
         Self {
             face,
             stage: Stage::Closed,
             columns: columns.clamp(1, MOST_COLUMNS),
             is_probed: false,
-            is_better: false,
+            is_resized: false,
             decoder: Decoder::new(),
             line: Line::default(),
             history: History::default(),
@@ -148,7 +130,7 @@ impl Editor {
     /// The terminal has this width, from the next prompt on.
     pub(crate) fn set_columns(&mut self, columns: usize) {
         self.columns = columns.clamp(1, MOST_COLUMNS);
-        self.is_better = self.columns >= LEAST_COLUMNS;
+        self.is_resized = true;
     }
 
     /// Shows the prompt and takes keys until a line is complete or `out` is full.
@@ -163,15 +145,18 @@ impl Editor {
             match self.stage {
                 Stage::Closed => self.open(out, now),
                 Stage::Probing(until) => self.await_size(input, out, now, until)?,
-                Stage::Closing => return self.close(out),
+                Stage::Closing => {
+                    let outcome = self.face.outcome(out)?;
+                    return Some(self.close(outcome));
+                }
                 Stage::Hidden => self.show(out),
                 Stage::Open => {
-                    if self.is_behind(out) {
+                    if self.face.is_behind(out) {
                         continue;
                     }
                     let Some(key) = self.decoder.advance(input.pop()?) else { continue };
                     let typed = self.key(key, out, host);
-                    self.is_behind(out);
+                    self.face.is_behind(out);
                     if typed.is_some() {
                         return typed;
                     }
@@ -183,18 +168,13 @@ impl Editor {
 
     /// Takes the prompt and the line away until the next poll. What is shown meanwhile is above them.
     pub(crate) fn hide(&mut self, out: &mut Output) {
-        if self.stage == Stage::Open {
-            if let Face::Terminal(noline) = &mut self.face {
-                let row = noline.row();
-                noline.abandon();
-                if row > 0 {
-                    out.control(format!("\x1b[{row}A").as_bytes(), Column::Kept);
-                }
-                out.control(b"\r\x1b[J", Column::First);
+        match self.stage {
+            Stage::Open => {
+                self.face.hide(out);
+                self.stage = Stage::Hidden;
             }
-            self.stage = Stage::Hidden;
+            Stage::Closed | Stage::Probing(_) | Stage::Hidden | Stage::Closing => out.fresh_line(),
         }
-        out.fresh_line();
     }
 
     fn open(&mut self, out: &mut Output, now: Duration) {
@@ -205,8 +185,10 @@ impl Editor {
             self.stage = Stage::Probing(now.saturating_add(PATIENCE));
             return;
         }
-        if core::mem::take(&mut self.is_better) && matches!(self.face, Face::Plain) {
-            self.face = face_of(self.columns);
+        if core::mem::take(&mut self.is_resized)
+            && self.face.has_cursor() != (self.columns >= LEAST_COLUMNS)
+        {
+            self.face = Face::of_width(self.columns);
         }
         self.line.take();
         self.recalled = None;
@@ -226,7 +208,8 @@ impl Editor {
         match input.take_report() {
             Some((row, column)) => {
                 self.take_size(row, column);
-                self.face = if self.is_better { face_of(self.columns) } else { Face::Plain };
+                self.face =
+                    if self.is_resized { Face::of_width(self.columns) } else { Face::Plain };
             }
             None if now < until => return None,
             // A late answer is still taken, and used from the next prompt on.
@@ -246,27 +229,7 @@ impl Editor {
     /// Shows the prompt and the line, at the beginning of a line of the screen.
     fn show(&mut self, out: &mut Output) {
         self.stage = Stage::Open;
-        match &mut self.face {
-            Face::Terminal(noline) => {
-                noline.begin(self.columns);
-                noline.send(self.line.text().bytes());
-                noline.send(self.line.after_cursor().chars().map(|_| LEFT));
-                noline.run(out);
-            }
-            Face::Plain | Face::Unknown => {
-                out.raw(PROMPT.as_bytes());
-                out.raw(self.line.text().as_bytes());
-            }
-        }
-    }
-
-    /// Whether noline still has keys to take, after letting it take some.
-    fn is_behind(&mut self, out: &mut Output) -> bool {
-        let Face::Terminal(noline) = &mut self.face else { return false };
-        if noline.is_busy() {
-            noline.run(out);
-        }
-        noline.is_busy()
+        self.face.show(&self.line, self.columns, out);
     }
 
     fn key(&mut self, key: Key, out: &mut Output, host: &dyn Host) -> Option<Typed> {
@@ -297,122 +260,77 @@ impl Editor {
     }
 
     fn enter(&mut self, out: &mut Output) -> Option<Typed> {
-        match &mut self.face {
-            Face::Terminal(noline) => {
-                noline.send([END, ENTER]);
-                self.stage = Stage::Closing;
-                self.close(out)
-            }
-            Face::Plain | Face::Unknown => {
-                out.raw(b"\r\n");
-                self.stage = Stage::Closed;
-                let text = self.line.take();
-                Some(self.typed(text))
-            }
-        }
-    }
-
-    fn close(&mut self, out: &mut Output) -> Option<Typed> {
-        let Face::Terminal(noline) = &mut self.face else {
-            self.stage = Stage::Closed;
-            return None;
-        };
-        let outcome = noline.run(out)?;
-        self.stage = Stage::Closed;
-        Some(match outcome {
-            // noline's line, not ours: what runs is what the user saw.
-            Outcome::Line(text) => {
-                #[cfg(test)]
-                assert_eq!(text, self.line.text());
-                self.typed(text)
-            }
-            Outcome::Aborted => Typed::Nothing,
-        })
-    }
-
-    fn typed(&mut self, text: String) -> Typed {
-        if core::mem::take(&mut self.is_overfull) {
-            return Typed::TooLong;
-        }
-        self.history.add(&text);
-        Typed::Line(text)
+        self.stage = Stage::Closing;
+        let outcome = self.face.enter(&mut self.line, out)?;
+        Some(self.close(outcome))
     }
 
     fn interrupt(&mut self, out: &mut Output) -> Option<Typed> {
-        self.is_overfull = false;
-        match &mut self.face {
-            Face::Terminal(noline) => {
-                noline.send([END]);
-                noline.run(out);
-                out.raw(b"^C");
-                noline.send([ABORT]);
-                self.stage = Stage::Closing;
-                self.close(out)
-            }
-            Face::Plain | Face::Unknown => {
-                out.raw(b"^C\r\n");
-                self.stage = Stage::Closed;
-                Some(Typed::Nothing)
+        self.stage = Stage::Closing;
+        let outcome = self.face.abort(out)?;
+        Some(self.close(outcome))
+    }
+
+    fn close(&mut self, outcome: Outcome) -> Typed {
+        self.stage = Stage::Closed;
+        let is_overfull = core::mem::take(&mut self.is_overfull);
+        match outcome {
+            Outcome::Aborted => Typed::Nothing,
+            Outcome::Line(_) if is_overfull => Typed::TooLong,
+            // noline's line, not ours: what runs is what the user saw.
+            Outcome::Line(text) => {
+                #[cfg(test)]
+                assert!(!self.face.has_cursor() || text == self.line.text());
+                self.history.add(&text);
+                Typed::Line(text)
             }
         }
     }
 
     fn insert(&mut self, c: char, out: &mut Output) {
-        let is_shown = matches!(self.face, Face::Plain) || is_narrow(c);
-        if !is_shown || !self.line.insert(c) {
-            self.is_overfull |= is_shown;
+        if !self.face.can_show(c) {
             out.control(BELL, Column::Kept);
-            return;
-        }
-        let mut bytes = [0; 4];
-        let bytes = c.encode_utf8(&mut bytes).bytes();
-        match &mut self.face {
-            Face::Terminal(noline) => noline.send(bytes),
-            Face::Plain | Face::Unknown => bytes.for_each(|byte| out.raw(&[byte])),
+        } else if self.line.insert(c) {
+            self.face.insert(c, out);
+        } else {
+            self.is_overfull = true;
+            out.control(BELL, Column::Kept);
         }
     }
 
     fn backspace(&mut self, count: usize, out: &mut Output) {
         let count = self.line.backspace(count);
+        // Whoever deletes has seen what is there.
         self.is_overfull &= count == 0;
-        for _ in 0..count {
-            match &mut self.face {
-                Face::Terminal(noline) => noline.send([BACKSPACE]),
-                Face::Plain | Face::Unknown => out.raw(b"\x08 \x08"),
-            }
-        }
+        self.face.backspace(count, out);
     }
 
     fn delete(&mut self) {
-        if let Face::Terminal(noline) = &mut self.face
-            && self.line.delete()
-        {
-            noline.send([DELETE]);
+        if self.face.has_cursor() && self.line.delete() {
+            self.is_overfull = false;
+            self.face.delete();
         }
     }
 
     fn kill_to_end(&mut self) {
-        if let Face::Terminal(noline) = &mut self.face {
+        if self.face.has_cursor() {
+            self.is_overfull = false;
             self.line.kill_to_end();
-            noline.send([KILL_TO_END]);
+            self.face.kill_to_end();
         }
     }
 
-    /// A plain terminal's cursor stays at the end of the line.
     fn left(&mut self, count: usize) {
-        if let Face::Terminal(noline) = &mut self.face {
+        if self.face.has_cursor() {
             let moved = self.line.left(count);
-            let is_at_start = self.line.before_cursor().is_empty();
-            // One jump, rather than a thousand steps.
-            if is_at_start { noline.send([START]) } else { noline.send((0..moved).map(|_| LEFT)) }
+            self.face.left(moved, &self.line);
         }
     }
 
     fn right(&mut self, count: usize) {
-        if let Face::Terminal(noline) = &mut self.face {
+        if self.face.has_cursor() {
             let moved = self.line.right(count);
-            let is_at_end = self.line.after_cursor().is_empty();
-            if is_at_end { noline.send([END]) } else { noline.send((0..moved).map(|_| RIGHT)) }
+            self.face.right(moved, &self.line);
         }
     }
 
@@ -443,19 +361,20 @@ impl Editor {
     }
 
     fn replace(&mut self, text: &str, out: &mut Output) {
-        match self.face {
-            Face::Terminal(_) => {
-                self.left(usize::MAX);
-                self.kill_to_end();
-            }
-            Face::Plain | Face::Unknown => self.backspace(usize::MAX, out),
+        if self.face.has_cursor() {
+            self.left(usize::MAX);
+            self.kill_to_end();
+        } else {
+            self.backspace(usize::MAX, out);
         }
         text.chars().for_each(|c| self.insert(c, out));
     }
 
     fn clear(&mut self, out: &mut Output) {
-        let Face::Terminal(noline) = &mut self.face else { return };
-        noline.abandon();
+        if !self.face.has_cursor() {
+            return;
+        }
+        self.face.forget();
         out.control(CLEAR, Column::First);
         // The window may have another size by now; the answer counts from the next prompt on.
         out.control(PROBE, Column::Kept);
@@ -499,29 +418,15 @@ impl Editor {
 
     /// Lists words below the line, and shows the line again below them.
     fn list(&mut self, words: &[String], out: &mut Output) {
-        if let Face::Terminal(noline) = &mut self.face {
-            noline.send([END]);
-            noline.run(out);
-            noline.abandon();
-        }
-        out.fresh_line();
+        self.face.leave(out);
         _ = table::print_words(out, words, self.columns);
         self.show(out);
     }
-}
 
-/// What suits a terminal that answers, of this width.
-fn face_of(columns: usize) -> Face {
-    if columns >= LEAST_COLUMNS { Face::Terminal(Noline::new()) } else { Face::Plain }
-}
-
-/// Whether a character takes one column. noline counts on it; others can be typed as `\xNN`.
-fn is_narrow(c: char) -> bool {
-    matches!(c,
-        ' '..='~'
-        | '\u{a1}'..='\u{ac}' | '\u{ae}'..='\u{2ff}'
-        | '\u{370}'..='\u{377}' | '\u{37a}'..='\u{37f}' | '\u{384}'..='\u{482}' | '\u{48a}'..='\u{52f}'
-        | '\u{2010}'..='\u{2027}' | '€')
+    #[cfg(test)]
+    pub(crate) fn line(&self) -> (&str, &str) {
+        (self.line.before_cursor(), self.line.after_cursor())
+    }
 }
 
 #[cfg(test)]

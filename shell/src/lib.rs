@@ -36,6 +36,7 @@ mod program;
 mod quoted;
 mod replay;
 pub mod session;
+mod slip;
 mod table;
 mod task;
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::escape_key::EscapeKey;
 use crate::host::Host;
 use crate::output::Output;
 use crate::program::{Origin, Policy, Program};
-use crate::task::end::End;
+use crate::task::end::{End, Ending};
 use crate::task::{Awaits, Progress, Reader, Task};
 use crate::words;
 use alloc::boxed::Box;
@@ -119,15 +119,13 @@ impl Session {
     }
 
     /// Takes bytes from the terminal, and answers how many; the caller keeps the rest and offers
-    /// it again. A Ctrl-C gets through even so, while a command runs, and takes what is before it
-    /// along.
+    /// it again. The key that gives up what runs (Ctrl-C, or the one that leaves a console) gets
+    /// through even so, in place of all that is before it.
     pub fn input(&mut self, bytes: &[u8]) -> usize {
         let taken = self.input.push(bytes);
-        let is_interruptible =
-            self.task.as_ref().is_some_and(|task| task.reader() == Reader::Session);
-        let taken = match bytes.get(taken..) {
-            Some(rest) if is_interruptible && !rest.is_empty() => {
-                taken + self.input.push_interrupt(rest)
+        let taken = match (&self.task, bytes.get(taken..)) {
+            (Some(task), Some(rest)) if !rest.is_empty() => {
+                taken + self.input.push_urgent(rest, task.urgent_key())
             }
             _ => taken,
         };
@@ -223,6 +221,11 @@ impl Session {
     #[cfg(test)]
     pub(crate) fn display(&self) -> Display {
         self.editor.display()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn line(&self) -> (&str, &str) {
+        self.editor.line()
     }
 
     #[cfg(test)]
@@ -336,7 +339,7 @@ impl Session {
         match policy {
             Policy::Continue => return,
             Policy::Stop => {}
-            Policy::Exit(code) => self.task = Some(Box::new(End::Exit(code))),
+            Policy::Exit(code) => self.task = Some(Box::new(Ending::new(End::Exit(code)))),
         }
         self.program = None;
     }

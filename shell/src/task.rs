@@ -12,6 +12,7 @@ pub(crate) mod wait;
 
 use crate::context::Context;
 use crate::error::Error;
+use crate::session::input::INTERRUPT;
 use core::time::Duration;
 
 /// What a poll of a task has come to.
@@ -64,6 +65,11 @@ pub(crate) trait Task: Send {
 
     fn reader(&self) -> Reader {
         Reader::Session
+    }
+
+    /// The key that gives the task up, and so gets through when there is no room for others.
+    fn urgent_key(&self) -> u8 {
+        INTERRUPT
     }
 
     fn awaits(&self) -> Awaits {

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::host::{CpuSummary, MemorySummary, VersionInfo};
 use crate::output::Output;
 use crate::table::{self, Column};
-use crate::task::end::End;
+use crate::task::end::{End, Ending};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -63,7 +63,7 @@ pub(super) const COMMANDS: &[Command] = &[
         summary: "turn the machine off, with all VMs",
         details: "Guests are not asked: 'vm stop' them first if they have something to save.",
         example: "poweroff",
-        run: |_, _| Ok(Flow::Wait(Box::new(End::PowerOff))),
+        run: |_, _| Ok(Flow::Wait(Box::new(Ending::new(End::PowerOff)))),
     },
     Command {
         path: &["reboot"],
@@ -72,7 +72,7 @@ pub(super) const COMMANDS: &[Command] = &[
         summary: "restart the machine, with all VMs",
         details: "Guests are not asked: 'vm stop' them first if they have something to save.",
         example: "reboot",
-        run: |_, _| Ok(Flow::Wait(Box::new(End::Reboot))),
+        run: |_, _| Ok(Flow::Wait(Box::new(Ending::new(End::Reboot)))),
     },
 ];
 

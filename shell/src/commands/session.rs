@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::escape_key::EscapeKey;
 use crate::output::Column;
 use crate::program::Policy;
-use crate::task::end::End;
+use crate::task::end::{End, Ending};
 use crate::task::sleep::Sleep;
 use alloc::boxed::Box;
 use alloc::format;
@@ -140,7 +140,7 @@ fn on_error(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Er
 
 fn exit(_: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error> {
     let code = parse_code(arguments.required(0)?)?;
-    Ok(Flow::Wait(Box::new(End::Exit(code))))
+    Ok(Flow::Wait(Box::new(Ending::new(End::Exit(code)))))
 }
 
 fn parse_code(text: &str) -> Result<u8, Error> {

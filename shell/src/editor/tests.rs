@@ -1,6 +1,7 @@
 use crate::context::Display;
 use crate::host::VmState;
 use crate::testing::fake_host::FakeHost;
+use crate::testing::noise::Noise;
 use crate::testing::user::User;
 use std::time::Duration;
 
@@ -287,5 +288,86 @@ fn narrow_terminals_get_plain_lines() {
         let mut user = User::silent(FakeHost::with_two());
         user.types(report);
         assert_eq!(user.session.display(), Display::Plain);
+    }
+}
+
+#[test]
+fn a_window_that_changes_its_size_is_followed() {
+    let mut user = vt100();
+    user.session.set_columns(10);
+    user.types("\r");
+    assert_eq!(user.session.display(), Display::Plain);
+    user.session.set_columns(40);
+    user.types("\r");
+    assert_eq!(user.session.display(), Display::Terminal);
+}
+
+/// What a line looks like on a terminal of this width, and where its cursor is.
+fn drawn(before: &str, after: &str, columns: usize) -> (Vec<String>, (usize, usize)) {
+    let text: Vec<char> = format!("roost> {before}{after}").chars().collect();
+    let rows =
+        text.chunks(columns).map(|row| row.iter().collect::<String>().trim_end().to_string());
+    let place = 7 + before.chars().count();
+    (rows.collect(), (place / columns, place % columns))
+}
+
+#[test]
+fn the_screen_always_shows_the_line() {
+    const KEYS: &[&str] = &[
+        "a",
+        "b",
+        " ",
+        "é",
+        "word",
+        "vm ",
+        "l",
+        "\t",
+        "\t",
+        "\x1b[A",
+        "\x1b[B",
+        "\x1b[C",
+        "\x1b[D",
+        "\x1b[H",
+        "\x1b[F",
+        "\x1b[3~",
+        "\x7f",
+        "\x7f",
+        "\x17",
+        "\x15",
+        "\x0b",
+        "\x1bb",
+        "\x1bf",
+        "\x0c",
+        "0123456789012345678901234567",
+        "\x1b[1;1R",
+        "\x1b",
+        "\x1b[",
+        "\r",
+        "\x03",
+        "\x00",
+        "\x1f",
+    ];
+    let mut noise = Noise::new(7);
+    for _ in 0..60 {
+        let columns = 20 + noise.below(50);
+        // Lines are kept short enough for the screen: beyond it, they cannot be shown in any case.
+        let rows = 6 + noise.below(40);
+        let mut user = User::vt100(FakeHost::with_two(), rows, columns);
+        for _ in 0..300 {
+            user.types(KEYS[noise.below(KEYS.len())]);
+            let (before, after) = user.session.line();
+            if before.chars().count() + after.chars().count() + 7 > columns * (rows - 2) {
+                user.types("\x03");
+                continue;
+            }
+            let (expected, (row, column)) = drawn(before, after, columns);
+            let cursor = user.screen().cursor();
+            assert_eq!(cursor.1, column, "{before}|{after} at {columns}");
+            let top = cursor.0 - row;
+            let shown = (top..top + expected.len()).map(|row| user.screen().line(row));
+            assert_eq!(shown.collect::<Vec<_>>(), expected, "{before}|{after} at {columns}");
+            let mut below = (top + expected.len()..rows).map(|row| user.screen().line(row));
+            assert!(below.all(|line| line.is_empty()), "{}", user.screen().text());
+        }
     }
 }

@@ -5,7 +5,7 @@ use alloc::collections::VecDeque;
 /// The most that is kept. The connection keeps the rest.
 const CAPACITY: usize = 1024;
 /// What Ctrl-C sends.
-const INTERRUPT: u8 = 0x03;
+pub(crate) const INTERRUPT: u8 = 0x03;
 
 /// A queue of bytes from a user's terminal.
 #[derive(Default)]
@@ -59,12 +59,13 @@ impl Input {
         last.is_some()
     }
 
-    /// Makes room for a Ctrl-C that is among bytes for which there was none.
-    pub(crate) fn push_interrupt(&mut self, bytes: &[u8]) -> usize {
-        match bytes.iter().rposition(|&byte| byte == INTERRUPT) {
+    /// Makes room for a key that is among bytes for which there was none: whatever is before it is
+    /// dropped. Answers how many of the bytes that were.
+    pub(crate) fn push_urgent(&mut self, bytes: &[u8], key: u8) -> usize {
+        match bytes.iter().rposition(|&byte| byte == key) {
             Some(last) => {
                 self.queue.clear();
-                self.queue.push_back(INTERRUPT);
+                self.queue.push_back(key);
                 last + 1
             }
             None => 0,
@@ -142,10 +143,10 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupt_gets_through_a_full_queue() {
+    fn an_urgent_key_gets_through_a_full_queue() {
         let mut input = Input::default();
         assert_eq!(input.push(&[b'x'; 5000]), CAPACITY);
-        assert_eq!(input.push_interrupt(b"yy\x03z"), 3);
+        assert_eq!(input.push_urgent(b"yy\x03z", INTERRUPT), 3);
         assert!(input.take_interrupt());
         assert_eq!(input.raw(), b"");
     }

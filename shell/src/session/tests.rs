@@ -1,6 +1,7 @@
 use crate::error::Error;
 use crate::host::{Cursor, Host, LogLevel, LogLine, VmId, VmState};
 use crate::testing::fake_host::{FakeHost, crash};
+use crate::testing::noise::Noise;
 use crate::testing::user::User;
 use std::time::Duration;
 
@@ -519,6 +520,9 @@ fn a_guest_that_reads_nothing_holds_no_user() {
     user.waits(SECOND);
     assert_eq!(user.host.vm(1).typed, b"abc");
     user.types("defg");
+    user.session.input(&[b'x'; 5000]);
+    user.settle();
+    assert_eq!(user.session.input_room(), 0);
     assert!(user.types("\x1c").contains("detached"));
     assert_eq!(user.host.vm(1).typed, b"abc");
 }
@@ -642,13 +646,15 @@ fn the_machine_ends_after_the_last_word_was_heard() {
     }
     assert!(user.host.orders.is_empty());
     user.settle();
-    assert_eq!(user.sees(), "echo done; poweroff\r\ndone\r\nroost> ");
+    assert_eq!(user.sees(), "echo done; poweroff\r\ndone\r\n");
     assert_eq!(user.host.orders, ["poweroff"]);
+    // Were it not to come, the user would get the shell back.
+    assert_eq!(user.waits(5 * SECOND), "error: the machine is still on\r\nroost> ");
     assert_eq!(
         says(&mut user, "reboot"),
         "error: this machine cannot restart: 'poweroff' turns it off\n"
     );
-    says(&mut user, "exit 7");
+    user.types("exit 7\r");
     assert_eq!(user.host.orders, ["poweroff", "exit 7"]);
 }
 
@@ -685,105 +691,93 @@ fn host_errors_are_printed_as_they_are() {
     assert_eq!(Cursor::OLDEST, Cursor(0));
 }
 
-/// A generator of noise that repeats (xorshift64*).
-struct Noise(u64);
-
-impl Noise {
-    fn next(&mut self, below: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        usize::try_from(self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33).unwrap() % below
-    }
-
-    /// Bytes that are hostile, likely, or both.
-    fn piece(&mut self) -> Vec<u8> {
-        const PIECES: &[&str] = &[
-            "\x1b[24;80R",
-            "\x1b[0;0R",
-            "\x1b[9999;9999R",
-            "\x1b[1;1R",
-            "\x1b[",
-            "\x1b[999999999999999999999R",
-            "\x1b[A",
-            "\x1b[B",
-            "\x1b[C",
-            "\x1b[D",
-            "\x1b[H",
-            "\x1b[3~",
-            "\x1b",
-            "\t",
-            "\t\t",
-            "\r",
-            "\r\n",
-            "\x03",
-            "\x1c",
-            "\x0c",
-            "\x15",
-            "\x17",
-            "\x01",
-            "\x05",
-            "\x7f",
-            "\x7f\x7f\x7f",
-            "é",
-            "€",
-            "漢",
-            "'",
-            "\"",
-            ";",
-            "#",
-            "vm ",
-            "vm list",
-            "vm console 1\r",
-            "vm log 1",
-            "vm create linux\r",
-            "vm wait 1 --timeout 1s\r",
-            "help\r",
-            "vm expect 1 zz --timeout 2s\r",
-            "vm send 1 abc\r",
-            "echo ",
-            "vm info 1 --json\r",
-            "sleep 1s\r",
-            "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
-        ];
-        if self.next(3) == 0 {
-            PIECES[self.next(PIECES.len())].into()
-        } else {
-            (0..=self.next(12)).map(|_| u8::try_from(self.next(256)).unwrap()).collect()
-        }
+/// Bytes that are hostile, likely, or both.
+fn piece(noise: &mut Noise) -> Vec<u8> {
+    const PIECES: &[&str] = &[
+        "\x1b[24;80R",
+        "\x1b[0;0R",
+        "\x1b[9999;9999R",
+        "\x1b[1;1R",
+        "\x1b[",
+        "\x1b[999999999999999999999R",
+        "\x1b[A",
+        "\x1b[B",
+        "\x1b[C",
+        "\x1b[D",
+        "\x1b[H",
+        "\x1b[3~",
+        "\x1b",
+        "\t",
+        "\t\t",
+        "\r",
+        "\r\n",
+        "\x03",
+        "\x1c",
+        "\x0c",
+        "\x15",
+        "\x17",
+        "\x01",
+        "\x05",
+        "\x7f",
+        "\x7f\x7f\x7f",
+        "é",
+        "€",
+        "漢",
+        "'",
+        "\"",
+        ";",
+        "#",
+        "vm ",
+        "vm list",
+        "vm console 1\r",
+        "vm log 1",
+        "vm create linux\r",
+        "vm wait 1 --timeout 1s\r",
+        "help\r",
+        "vm expect 1 zz --timeout 2s\r",
+        "vm send 1 abc\r",
+        "echo ",
+        "vm info 1 --json\r",
+        "sleep 1s\r",
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    ];
+    if noise.below(3) == 0 {
+        PIECES[noise.below(PIECES.len())].into()
+    } else {
+        (0..=noise.below(12)).map(|_| u8::try_from(noise.below(256)).unwrap()).collect()
     }
 }
 
 #[test]
 fn a_million_random_bytes_do_no_harm() {
-    let mut noise = Noise(0x5eed);
+    let mut noise = Noise::new(0x5eed);
     let mut total = 0;
     while total < 1_000_000 {
         let mut host = FakeHost::with_two();
-        host.job_polls = u32::try_from(noise.next(5)).unwrap();
+        host.job_polls = u32::try_from(noise.below(5)).unwrap();
         host.prints(1, "boot\r\n\x1b[6n/ # ");
-        let mut user = match noise.next(4) {
+        let mut user = match noise.below(4) {
             0 => User::plain(host),
             1 => User::silent(host),
-            _ => User::vt100(host, 2 + noise.next(40), 4 + noise.next(100)),
+            _ => User::vt100(host, 2 + noise.below(40), 4 + noise.below(100)),
         };
-        if noise.next(4) == 0 {
-            user.session.run_script("noise", &String::from_utf8_lossy(&noise.piece()));
+        if noise.below(4) == 0 {
+            user.session.run_script("noise", &String::from_utf8_lossy(&piece(&mut noise)));
         }
         // Long lines are slow to draw, so that few sessions have many.
-        let haste = [4, 20, 20, 500][noise.next(4)];
-        for _ in 0..noise.next(2000) {
-            let piece = if noise.next(haste) == 0 { b"\r".into() } else { noise.piece() };
-            total += user.session.input(&piece);
-            for _ in 0..noise.next(3) {
+        let haste = [4, 20, 20, 500][noise.below(4)];
+        for _ in 0..noise.below(2000) {
+            let typed = if noise.below(haste) == 0 { b"\r".into() } else { piece(&mut noise) };
+            total += user.session.input(&typed);
+            for _ in 0..noise.below(3) {
                 user.session.poll(&mut user.host, user.now);
             }
-            user.now += Duration::from_millis(noise.next(50) as u64);
+            user.now += Duration::from_millis(noise.below(50) as u64);
             let mut buf = [0; 4096];
-            let room = noise.next(buf.len());
+            let room = noise.below(buf.len());
             user.session.take_output(&mut buf[..room]);
-            if noise.next(20) == 0 {
-                user.host.prints(1, noise.piece());
+            if noise.below(20) == 0 {
+                user.host.prints(1, piece(&mut noise));
                 user.session.notify("noise");
             }
             // Only `help` and listings exceed the soft limit, once.

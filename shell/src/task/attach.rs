@@ -186,6 +186,10 @@ impl Task for Attach {
         self.retry_at
     }
 
+    fn urgent_key(&self) -> u8 {
+        self.key.byte()
+    }
+
     fn reader(&self) -> Reader {
         Reader::Task
     }

@@ -41,6 +41,11 @@ impl Vt100 {
         lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n").trim_end().into()
     }
 
+    /// One line of it, without the blanks at its end.
+    pub(crate) fn line(&self, row: usize) -> String {
+        self.cells[row].iter().collect::<String>().trim_end().into()
+    }
+
     /// The last lines of the screen that are not empty.
     pub(crate) fn last_lines(&self, count: usize) -> String {
         let text = self.text();
