@@ -12,7 +12,7 @@ mod wire;
 
 use crate::complete;
 use crate::context::Display;
-use crate::history::History;
+use crate::history::{History, Recall};
 use crate::host::Host;
 use crate::output::{Column, Output};
 use crate::session::TerminalKind;
@@ -76,9 +76,7 @@ pub(crate) struct Editor {
     decoder: Decoder,
     line: Line,
     history: History,
-    /// The place in the history that is shown, and the line that was begun before.
-    recalled: Option<usize>,
-    draft: String,
+    recall: Recall,
     /// The last key was a Tab that left several candidates.
     is_ambiguous: bool,
     /// Characters of the line were refused.
@@ -101,8 +99,7 @@ impl Editor {
             decoder: Decoder::new(),
             line: Line::default(),
             history: History::default(),
-            recalled: None,
-            draft: String::new(),
+            recall: Recall::default(),
             is_ambiguous: false,
             is_overfull: false,
         }
@@ -191,7 +188,7 @@ impl Editor {
             self.face = Face::of_width(self.columns);
         }
         self.line.take();
-        self.recalled = None;
+        self.recall = Recall::default();
         self.is_overfull = false;
         self.is_ambiguous = false;
         self.show(out);
@@ -335,29 +332,15 @@ impl Editor {
     }
 
     fn recall_older(&mut self, out: &mut Output) {
-        let place = self.recalled.unwrap_or(self.history.len());
-        let Some(older) = place.checked_sub(1) else { return };
-        let Some(text) = self.history.get(older).map(String::from) else { return };
-        if self.recalled.is_none() {
-            self.draft = self.line.text().into();
+        if let Some(text) = self.recall.older(&self.history, self.line.text()) {
+            self.replace(&text, out);
         }
-        self.recalled = Some(older);
-        self.replace(&text, out);
     }
 
     fn recall_newer(&mut self, out: &mut Output) {
-        let Some(place) = self.recalled else { return };
-        let text = match self.history.get(place + 1) {
-            Some(text) => {
-                self.recalled = Some(place + 1);
-                text.into()
-            }
-            None => {
-                self.recalled = None;
-                core::mem::take(&mut self.draft)
-            }
-        };
-        self.replace(&text, out);
+        if let Some(text) = self.recall.newer(&self.history) {
+            self.replace(&text, out);
+        }
     }
 
     fn replace(&mut self, text: &str, out: &mut Output) {

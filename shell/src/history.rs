@@ -49,6 +49,35 @@ impl History {
     }
 }
 
+/// A walk through the history, and the line from which it began.
+#[derive(Default)]
+pub(crate) struct Recall {
+    /// The place that is shown; `None` where the walk began.
+    place: Option<usize>,
+    draft: String,
+}
+
+impl Recall {
+    /// The line before the one that is shown, if there is one. `current` is what is typed now.
+    pub(crate) fn older(&mut self, history: &History, current: &str) -> Option<String> {
+        let older = self.place.unwrap_or(history.len()).checked_sub(1)?;
+        let text = history.get(older)?.into();
+        if self.place.is_none() {
+            self.draft = current.into();
+        }
+        self.place = Some(older);
+        Some(text)
+    }
+
+    /// The line after the one that is shown; after the last one, the line that was begun.
+    pub(crate) fn newer(&mut self, history: &History) -> Option<String> {
+        let newer = self.place? + 1;
+        let text = history.get(newer).map(Into::into);
+        self.place = text.as_ref().map(|_: &String| newer);
+        Some(text.unwrap_or_else(|| core::mem::take(&mut self.draft)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

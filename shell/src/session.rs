@@ -8,6 +8,9 @@
 //! changed its state. Polling more often does no harm.
 
 pub(crate) mod input;
+mod options;
+
+pub use options::{Options, SessionId, TerminalKind};
 
 use crate::arguments::Arguments;
 use crate::command::{self, Flow};
@@ -25,7 +28,7 @@ use crate::words;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
-use core::fmt::{self, Write};
+use core::fmt::Write;
 use core::time::Duration;
 use input::Input;
 
@@ -33,38 +36,6 @@ use input::Input;
 const STEPS: usize = 32;
 /// Notices that wait to be shown; what is more is counted.
 const NOTICES: usize = 8;
-
-/// Names one session.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct SessionId(pub u32);
-
-impl fmt::Display for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// What is at the other end.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum TerminalKind {
-    /// It is asked, and has 200 ms to answer before it is taken to be [`TerminalKind::Plain`].
-    #[default]
-    Probe,
-    /// Something that is written to line by line: a pipe, a test.
-    Plain,
-    /// A VT100, or what pretends to be one, of this width in characters.
-    Vt100 {
-        /// Its width in characters.
-        columns: u16,
-    },
-}
-
-/// What is known about a connection in advance.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Options {
-    /// What is at the other end.
-    pub terminal: TerminalKind,
-}
 
 /// One user's connection: a state machine between bytes and a [`Host`].
 pub struct Session {

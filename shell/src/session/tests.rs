@@ -787,3 +787,10 @@ fn a_million_random_bytes_do_no_harm() {
         }
     }
 }
+
+#[test]
+fn a_session_is_small() {
+    // What it allocates is bounded by the capacities of its queues and of the history.
+    let size = size_of::<crate::session::Session>();
+    assert!(size < 1024, "{size}");
+}
