@@ -82,17 +82,21 @@ setup_rust() {
         exit 1
     fi
     # Without rustup's ready-made targets, core and alloc are built from their sources, which
-    # a stable compiler allows under RUSTC_BOOTSTRAP only.
-    say "falling back to Debian's Rust, which builds core itself"
+    # a stable compiler allows under RUSTC_BOOTSTRAP only. Their linker is not rustup's either.
     missing=
     for package in $web_packages; do
-        [ -e "/var/lib/dpkg/info/$package.list" ] || [ -e "/var/lib/dpkg/info/$package:$(dpkg --print-architecture).list" ] ||
-            missing="$missing $package"
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing="$missing $package"
     done
-    # shellcheck disable=SC2086 # a list of words
-    [ -z "$missing" ] || install_packages $missing
-    web=$(dpkg -L cargo-web rustc-web | grep -E '/bin/(cargo|rustc)' | xargs -n1 dirname | sort -u | head -n 1)
-    write_toolchain "PATH=$web:\$(PATH) cargo" "PATH=$web:\$(PATH) RUSTC_BOOTSTRAP=1 cargo" "-Zbuild-std=core,alloc"
+    if [ -n "$missing" ]; then
+        say "falling back to Debian's Rust, which builds core itself"
+        # shellcheck disable=SC2086 # a list of words
+        install_packages $missing || {
+            say "install Rust with rustup instead, and then: rustup target add $targets"
+            exit 1
+        }
+    fi
+    linker="CARGO_TARGET_AARCH64_UNKNOWN_NONE_SOFTFLOAT_LINKER=ld.lld-22"
+    write_toolchain 'PATH=/usr/bin:$(PATH) cargo' "PATH=/usr/bin:\$(PATH) RUSTC_BOOTSTRAP=1 $linker cargo" "-Zbuild-std=core,alloc"
 }
 
 packages=$(missing_packages)
