@@ -68,3 +68,8 @@ pub fn start_cpus(main: fn(usize) -> !) -> (usize, Vec<String>) {
 pub fn end(end: End) {
     arch::end(end);
 }
+
+/// Deactivates the interrupt of [`HostEvent::GuestTimer`] on this CPU.
+pub fn deactivate_guest_timer() {
+    arch::deactivate_guest_timer();
+}

@@ -17,4 +17,4 @@ impl RelaxStrategy for Pause {
 /// Mutual exclusion by spinning. Hold it briefly, and never while calling out.
 pub type Mutex<T> = spin::mutex::SpinMutex<T, Pause>;
 /// The guard of a [`Mutex`].
-pub type MutexGuard<'a, T> = spin::mutex::SpinMutexGuard<'a, T>;
+pub type MutexGuard<'a, T> = spin::mutex::SpinMutexGuard<'a, T, Pause>;

@@ -1,7 +1,9 @@
 //! The one seam between policy and hardware: a CPU that runs a guest until it exits.
 
 use crate::exit::Exit;
+use crate::guest::GuestPhysAddr;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 /// Name and value of registers, for the operator.
 pub type RegisterDump = Vec<(&'static str, u64)>;
@@ -10,6 +12,13 @@ pub type RegisterDump = Vec<(&'static str, u64)>;
 pub trait GuestCpu: Send {
     /// Exits that only this architecture has.
     type ArchExit;
+    /// Goes to the state in which a CPU starts, at `entry`, with `argument` where its boot protocol has it. It is not
+    /// loaded.
+    fn reset(&mut self, entry: GuestPhysAddr, argument: u64);
+    /// Puts its state into the CPU that runs this code; guest time is `behind` the host's.
+    fn load(&mut self, behind: Duration);
+    /// Takes its state out of the CPU again.
+    fn put(&mut self);
     /// Runs the guest until it exits. The CPU must be loaded.
     fn run(&mut self) -> Exit<Self::ArchExit>;
     /// Completes the device read that the last exit asked for, and steps past the instruction.
@@ -20,4 +29,8 @@ pub trait GuestCpu: Send {
     fn fail_access(&mut self);
     /// The address of the instruction that it is at.
     fn pc(&self) -> u64;
+    /// Name and value of every register, for a crash record. It is not loaded.
+    fn dump(&self) -> RegisterDump;
+    /// The guest physical address of that instruction, if the guest maps it. It is loaded.
+    fn instruction_address(&self) -> Option<GuestPhysAddr>;
 }

@@ -5,11 +5,27 @@
 
 extern crate alloc;
 
+pub mod board;
 pub mod bundle;
+pub mod bus;
 pub mod config;
 pub mod console;
+pub mod cpu_loop;
+pub mod crash;
 pub mod devices;
+pub mod error;
 pub mod fdt;
 pub mod irqchip;
+pub mod job;
 pub mod load;
+pub mod manager;
+pub mod personality;
+pub mod platform;
+pub mod run;
+pub mod sched;
+pub mod shared;
+pub mod sink;
+pub mod slot;
+mod usage;
 pub mod virt_map;
+pub mod vm;

@@ -363,6 +363,22 @@ pub(super) fn semihosting(operation: u64, block: &[u64; 2]) -> u64 {
     } else { let _ = block; operation })
 }
 
+/// The intermediate physical address to which the loaded guest's EL1 translates `address` for reading: the instruction AT
+/// S1E1R, Arm ARM C6.2.22.
+pub(super) fn translate_guest(address: u64) -> Option<u64> {
+    on_target!({
+        let result: u64;
+        // SAFETY: translating reads the guest's tables and writes PAR_EL1, which is restored.
+        unsafe {
+            core::arch::asm!("mrs {saved}, par_el1", "at s1e1r, {address}", "isb", "mrs {result}, par_el1",
+                "msr par_el1, {saved}", saved = out(reg) _, address = in(reg) address, result = out(reg) result,
+                options(nostack));
+        }
+        const FAULT: u64 = 1;
+        (result & FAULT == 0).then_some(result & 0x000f_ffff_ffff_f000 | address & 0xfff)
+    } else { let _ = address; None })
+}
+
 /// The frame pointer of the function that this is inlined into.
 #[inline(always)]
 pub(super) fn frame_pointer() -> u64 {

@@ -86,6 +86,14 @@ pub(crate) fn next_event() -> Option<HostEvent> {
     Some(event)
 }
 
+/// Deactivates the virtual timer's interrupt on this CPU: the guest has ended it without its list register, or there is
+/// no guest.
+pub(crate) fn deactivate_guest_timer() {
+    if let Some(gic) = gic::get() {
+        gic.set_private_active(vcpu::VIRTUAL_TIMER_INTID, gic::Activity::Inactive);
+    }
+}
+
 /// Sends a byte past all locks: for a panic.
 pub(crate) fn emergency_write(byte: u8) {
     const PATIENCE: u32 = 1_000_000;

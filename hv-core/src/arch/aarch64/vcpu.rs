@@ -101,55 +101,9 @@ impl Vcpu {
         }
     }
 
-    /// The state in which PSCI starts a CPU: EL1, MMU off, at `entry`, with `argument` in `x0`. It is not loaded.
-    pub fn reset(&mut self, entry: GuestPhysAddr, argument: u64) {
-        let Self { index, translation, gic, .. } = *self;
-        *self = Self::new(index, translation, gic);
-        self.registers.pc = entry.0;
-        self.registers.pstate = PSTATE_RESET;
-        self.registers.set_x(0, argument);
-    }
-
     /// `MPIDR_EL1` of the guest: its number as affinity 0, and RES1.
     fn mpidr(&self) -> u64 {
         1 << 31 | u64::from(self.index)
-    }
-
-    /// Puts its state into the CPU that runs this code; guest time is `behind` the host's.
-    pub fn load(&mut self, behind: Duration) {
-        let Some(this) = percpu::this() else { return };
-        let has_keys = idregs::has_pointer_authentication(&this.ids());
-        self.keys = if has_keys { PointerKeys::Present } else { PointerKeys::Absent };
-        self.list_registers = HostListRegisters::new(this.interface().list_registers);
-        self.offset_ticks = clock::ns_to_ticks(behind.as_nanos() as u64);
-        insn::vttbr_el2::write(self.translation.0);
-        insn::vmpidr_el2::write(self.mpidr());
-        insn::cntvoff_el2::write(self.offset_ticks);
-        self.el1.restore(self.keys);
-        insn::cntv_cval_el0::write(self.el1.timer_value);
-        insn::cntv_ctl_el0::write(self.el1.timer_control);
-        insn::fp_restore(&self.fp);
-        if let Some(gic) = gic::get() {
-            gic.restore(&self.interface);
-            gic.set_virtual_interface(Power::On);
-        }
-        insn::isb();
-    }
-
-    /// Takes its state out of the CPU. Its list registers are empty by now.
-    pub fn put(&mut self) {
-        self.el1.timer_control = insn::cntv_ctl_el0::read();
-        self.el1.timer_value = insn::cntv_cval_el0::read();
-        insn::cntv_ctl_el0::write(0);
-        self.el1.save(self.keys);
-        insn::fp_save(&mut self.fp);
-        if let Some(gic) = gic::get() {
-            gic.save(&mut self.interface);
-            gic.set_virtual_interface(Power::Off);
-        }
-        // No walk through this guest's tables from here on, speculative ones included.
-        insn::vttbr_el2::write(0);
-        insn::isb();
     }
 
     /// What its virtual timer is about to do. It is not loaded.
@@ -241,9 +195,55 @@ impl Vcpu {
         self.registers.pstate = EL1H | pstate & KEPT | if sets_pan { PAN } else { 0 };
     }
 
-    /// Name and value of every register, for a crash record. It is not loaded.
-    #[must_use]
-    pub fn dump(&self) -> RegisterDump {
+}
+
+impl GuestCpu for Vcpu {
+    type ArchExit = ArchExit;
+
+    fn reset(&mut self, entry: GuestPhysAddr, argument: u64) {
+        let Self { index, translation, gic, .. } = *self;
+        *self = Self::new(index, translation, gic);
+        self.registers.pc = entry.0;
+        self.registers.pstate = PSTATE_RESET;
+        self.registers.set_x(0, argument);
+    }
+
+    fn load(&mut self, behind: Duration) {
+        let Some(this) = percpu::this() else { return };
+        let has_keys = idregs::has_pointer_authentication(&this.ids());
+        self.keys = if has_keys { PointerKeys::Present } else { PointerKeys::Absent };
+        self.list_registers = HostListRegisters::new(this.interface().list_registers);
+        self.offset_ticks = clock::ns_to_ticks(behind.as_nanos() as u64);
+        insn::vttbr_el2::write(self.translation.0);
+        insn::vmpidr_el2::write(self.mpidr());
+        insn::cntvoff_el2::write(self.offset_ticks);
+        self.el1.restore(self.keys);
+        insn::cntv_cval_el0::write(self.el1.timer_value);
+        insn::cntv_ctl_el0::write(self.el1.timer_control);
+        insn::fp_restore(&self.fp);
+        if let Some(gic) = gic::get() {
+            gic.restore(&self.interface);
+            gic.set_virtual_interface(Power::On);
+        }
+        insn::isb();
+    }
+
+    fn put(&mut self) {
+        self.el1.timer_control = insn::cntv_ctl_el0::read();
+        self.el1.timer_value = insn::cntv_cval_el0::read();
+        insn::cntv_ctl_el0::write(0);
+        self.el1.save(self.keys);
+        insn::fp_save(&mut self.fp);
+        if let Some(gic) = gic::get() {
+            gic.save(&mut self.interface);
+            gic.set_virtual_interface(Power::Off);
+        }
+        // No walk through this guest's tables from here on, speculative ones included.
+        insn::vttbr_el2::write(0);
+        insn::isb();
+    }
+
+    fn dump(&self) -> RegisterDump {
         const NAMES: [&str; 31] = [
             "x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13",
             "x14", "x15", "x16", "x17", "x18", "x19", "x20", "x21", "x22", "x23", "x24", "x25",
@@ -253,10 +253,6 @@ impl Vcpu {
         let special = [("pc", self.registers.pc), ("pstate", self.registers.pstate)];
         special.into_iter().chain(general).chain(self.el1.describe()).collect()
     }
-}
-
-impl GuestCpu for Vcpu {
-    type ArchExit = ArchExit;
 
     #[inline]
     fn run(&mut self) -> Exit<ArchExit> {
@@ -292,6 +288,10 @@ impl GuestCpu for Vcpu {
 
     fn pc(&self) -> u64 {
         self.registers.pc
+    }
+
+    fn instruction_address(&self) -> Option<GuestPhysAddr> {
+        insn::translate_guest(self.registers.pc).map(GuestPhysAddr)
     }
 }
 

@@ -4,7 +4,7 @@ use super::bank::{Bank, Bit};
 use super::{MAX_VCPUS, Version};
 use core::sync::atomic::AtomicBool;
 use hv_core::arch::aarch64::list_register::Underflow;
-use spin::Mutex;
+use spin::{Mutex, MutexGuard};
 
 /// As many list registers are used; GICv3 has no more (IHI 0069 12.4.9), GICv2 in theory 64.
 pub(super) const MAX_LIST_REGISTERS: usize = 16;
@@ -17,7 +17,7 @@ pub(super) const SGIS: u32 = 0x0000_ffff;
 #[repr(align(64))]
 pub(super) struct SharedCpu {
     /// The state. Lock order: before the shared interrupts; never two vCPUs' at once.
-    pub(super) state: Mutex<Cpu>,
+    state: Mutex<Cpu>,
     /// A hint, set after a shared interrupt changed in a way that concerns this vCPU, and before
     /// its client is notified. Stored with Release and loaded with Acquire by whoever then takes
     /// the lock of the shared interrupts: who sees the hint sees the change.
@@ -28,6 +28,20 @@ impl SharedCpu {
     /// A vCPU after power-on.
     pub(super) fn new(version: Version) -> Self {
         Self { state: Mutex::new(Cpu::new(version)), has_spi_work: AtomicBool::new(false) }
+    }
+
+    /// Locks the state, to change it.
+    #[inline]
+    pub(super) fn change(&self) -> MutexGuard<'_, Cpu> {
+        let mut cpu = self.state.lock();
+        cpu.armed = 0;
+        cpu
+    }
+
+    /// Locks the state, to look at it, or to change no more than [`Cpu::armed`] stands.
+    #[inline]
+    pub(super) fn peek(&self) -> MutexGuard<'_, Cpu> {
+        self.state.lock()
     }
 }
 
@@ -88,6 +102,10 @@ pub(super) struct Cpu {
     pub(super) pending_only: u32,
     /// What each of these holds.
     pub(super) slots: [Slot; MAX_LIST_REGISTERS],
+    /// Private interrupts that went straight into a list register, and whose state and list
+    /// register nobody but the guest has touched since. If the guest has emptied that, the next one
+    /// of the same kind needs nothing but the same content once more.
+    pub(super) armed: u32,
     /// Where each resident private interrupt is.
     pub(super) slot_of: [u8; 32],
     /// What the hardware was last told.
@@ -123,6 +141,7 @@ impl Cpu {
                 physical: [0; 32],
             },
             used: 0,
+            armed: 0,
             used_by_spis: 0,
             pending_only: 0,
             slots: [Slot::default(); MAX_LIST_REGISTERS],

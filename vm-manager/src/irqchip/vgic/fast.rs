@@ -24,13 +24,19 @@ impl Vgic {
         let Some(shared) = self.cpus.get(vcpu) else { return };
         let (16..FIRST_SPI, Ok(number)) = (intid, u16::try_from(physical)) else { return };
         let bit = Bit::of(intid);
-        let gates = self.gates();
-        let mut cpu = shared.state.lock();
+        let mut cpu = shared.peek();
+        if cpu.private.physical[bit.index()] == number
+            && cpu.repeat(bit, Backing::Hardware(physical), lrs)
+        {
+            return;
+        }
         cpu.private.physical[bit.index()] = number;
         let slot = Slot { intid: intid as u16, sender: None, physical: Physical::Linked };
+        let gates = self.gates();
         if cpu.deliver(bit, slot, Backing::Hardware(physical), gates, lrs) {
             return;
         }
+        cpu.armed = 0;
         cpu.private.hw_latch |= bit.mask();
         let must_flush = cpu.bank.pend(bit, gates);
         drop(cpu);
@@ -49,7 +55,7 @@ impl Vgic {
             return HwState::Inactive;
         }
         let bit = Bit::of(intid);
-        let cpu = shared.state.lock();
+        let cpu = shared.peek();
         let is_resident = cpu.bank.resident & bit.mask() != 0;
         let is_loaded = is_resident && cpu.slot(cpu.slot_of(bit)).physical != Physical::None;
         if is_loaded || (cpu.private.hw_latch | cpu.private.hw_active) & bit.mask() != 0 {
@@ -65,13 +71,48 @@ impl Vgic {
         let Some(shared) = self.cpus.get(vcpu) else { return };
         while let Some(bit) = Bit::lowest(released) {
             released &= released - 1;
-            let physical = shared.state.lock().private.physical[bit.index()];
+            let physical = shared.peek().private.physical[bit.index()];
             self.client.deactivate(vcpu, u32::from(physical));
         }
     }
 }
 
 impl Cpu {
+    /// Fills the list register of a private interrupt once more, if it is
+    /// [armed](Self::armed) and the guest has emptied it. `backing` is what it was. Returns whether
+    /// it is there.
+    #[inline]
+    pub(super) fn repeat<L: ListRegisters + ?Sized>(
+        &mut self,
+        bit: Bit,
+        backing: Backing,
+        lrs: &mut L,
+    ) -> bool {
+        if self.armed & bit.mask() == 0 {
+            return false;
+        }
+        let index = self.slot_of(bit);
+        if lrs.empty() >> index & 1 == 0 {
+            return false;
+        }
+        lrs.set(index, Some(self.compose_pending(bit, self.slot(index), backing)));
+        true
+    }
+
+    const fn compose_pending(&self, bit: Bit, slot: Slot, backing: Backing) -> ListRegister {
+        ListRegister {
+            intid: slot.intid as u32,
+            source: match slot.sender {
+                Some(sender) => sender,
+                None => 0,
+            },
+            priority: self.bank.priority(bit),
+            group: self.bank.group(bit),
+            state: State::Pending,
+            backing,
+        }
+    }
+
     /// Puts a private interrupt that has just become pending into a list register, if nothing
     /// speaks against it: it may be signalled, it is not pending or active already, there is room,
     /// and nobody who might come first waits for that. Returns whether it is there.
@@ -109,17 +150,8 @@ impl Cpu {
         self.slot_of[bit.index()] = index as u8;
         self.used |= 1 << index;
         self.pending_only |= 1 << index;
-        lrs.set(
-            index,
-            Some(ListRegister {
-                intid: u32::from(slot.intid),
-                source: slot.sender.unwrap_or(0),
-                priority: self.bank.priority(bit),
-                group: self.bank.group(bit),
-                state: State::Pending,
-                backing,
-            }),
-        );
+        self.armed |= mask;
+        lrs.set(index, Some(self.compose_pending(bit, slot, backing)));
         true
     }
 
@@ -140,6 +172,7 @@ impl Cpu {
         if self.bank.has_request(last) || self.bank.latch & last.mask() != 0 {
             return None;
         }
+        self.armed &= !last.mask();
         self.bank.active &= !last.mask();
         self.bank.vacate(last);
         Some(index)

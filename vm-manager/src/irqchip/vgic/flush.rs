@@ -51,7 +51,7 @@ impl Vgic {
     pub fn has_pending(&self, vcpu: usize, lrs: Option<&dyn ListRegisters>) -> bool {
         let Some(shared) = self.cpus.get(vcpu) else { return false };
         let gates = self.gates();
-        let cpu = shared.state.lock();
+        let cpu = shared.peek();
         if cpu.bank.ready(gates) != 0 {
             return true;
         }
@@ -78,7 +78,7 @@ impl Vgic {
         step: impl FnOnce(&mut Exchange<'_, L>),
     ) {
         let Some(shared) = self.cpus.get(vcpu) else { return };
-        let mut cpu = shared.state.lock();
+        let mut cpu = shared.change();
         let has_spi_work = shared.has_spi_work.load(Ordering::Acquire);
         if has_spi_work {
             // Taken back before the lock: a change that sets it again is either seen below, or

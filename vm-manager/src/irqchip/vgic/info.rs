@@ -57,7 +57,7 @@ impl Vgic {
     pub fn info(&self) -> VgicInfo {
         let control = self.control.load(Ordering::Relaxed);
         let cpus = self.cpus.iter().map(|shared| {
-            let cpu = shared.state.lock();
+            let cpu = shared.peek();
             let mut private = Counts::default();
             private.add(&cpu.bank);
             CpuInfo { private, list_registers: cpu.used.count_ones() }

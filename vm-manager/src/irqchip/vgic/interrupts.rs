@@ -172,7 +172,7 @@ impl Vgic {
     /// `GICD_SPENDSGIR` and `GICD_CPENDSGIR`: the senders of four SGIs.
     fn read_senders(&self, owner: usize, first: u32) -> u32 {
         let Some(shared) = self.cpus.get(owner) else { return 0 };
-        let cpu = shared.state.lock();
+        let cpu = shared.peek();
         word(|n| cpu.senders(Bit::of(first + n)))
     }
 
@@ -200,7 +200,7 @@ impl Vgic {
 
     fn with_bank(&self, owner: usize, bank: usize, read: impl FnOnce(&Bank) -> u32) -> u32 {
         if bank == 0 {
-            return self.cpus.get(owner).map_or(0, |shared| read(&shared.state.lock().bank));
+            return self.cpus.get(owner).map_or(0, |shared| read(&shared.peek().bank));
         }
         self.spis.lock().bank(bank).map_or(0, |spi| read(&spi.bank))
     }
@@ -218,7 +218,7 @@ impl Vgic {
     fn change_private(&self, owner: usize, write: impl FnOnce(&mut Cpu) -> u32) {
         let Some(shared) = self.cpus.get(owner) else { return };
         let gates = self.gates();
-        let mut cpu = shared.state.lock();
+        let mut cpu = shared.change();
         let changed = write(&mut cpu);
         let must_flush = cpu.is_concerned(changed, gates);
         drop(cpu);

@@ -179,7 +179,7 @@ impl Vgic {
     /// list registers is forgotten.
     pub fn reset(&self) {
         for cpu in &self.cpus {
-            *cpu.state.lock() = Cpu::new(self.version);
+            *cpu.change() = Cpu::new(self.version);
         }
         *self.spis.lock() = Spis::new(self.spi_count, self.version, self.cpus.len());
         self.control.store(0, Ordering::Relaxed);
@@ -202,7 +202,7 @@ impl Vgic {
         if !(16..FIRST_SPI).contains(&intid) {
             return;
         }
-        if shared.state.lock().bank.drive(Bit::of(intid), level, self.gates()) {
+        if shared.change().bank.drive(Bit::of(intid), level, self.gates()) {
             self.client.notify(vcpu);
         }
     }

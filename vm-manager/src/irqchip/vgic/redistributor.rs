@@ -68,7 +68,7 @@ impl Vgic {
             (Own::TyperHigh, Width::B4) => Some(typer >> 32),
             (Own::Iidr, Width::B4) => Some(u64::from(identity::IIDR)),
             (Own::Waker, Width::B4) => {
-                let is_asleep = shared.state.lock().is_asleep;
+                let is_asleep = shared.peek().is_asleep;
                 Some(u64::from(if is_asleep { PROCESSOR_SLEEP | CHILDREN_ASLEEP } else { 0 }))
             }
             (Own::Identification(word), Width::B4) => {
@@ -103,7 +103,7 @@ impl Vgic {
         }
         match (Own::at(offset)?, width) {
             (Own::Waker, Width::B4) => {
-                shared.state.lock().is_asleep = value & PROCESSOR_SLEEP != 0;
+                shared.change().is_asleep = value & PROCESSOR_SLEEP != 0;
                 Some(())
             }
             (Own::Zero, Width::B4) => Some(()),

@@ -39,16 +39,20 @@ impl Vgic {
         } else if value & FOREIGN_AFFINITY == 0 {
             value as u32 & 0xffff
         } else {
-            0
+            return;
         };
-        let reach = match register {
-            SgiRegister::Sgi1r => Reach::BothGroups,
-            SgiRegister::Sgi0r | SgiRegister::Asgi1r => Reach::Group0,
-        };
-        self.send(vcpu, targets, Bit::of((value >> 24) as u32 & 0xf), reach, lrs);
+        let sgi = Bit::of((value >> 24) as u32 & 0xf);
+        match register {
+            SgiRegister::Sgi1r if self.repeat(vcpu, targets, sgi, lrs) => {}
+            SgiRegister::Sgi1r => self.send(vcpu, targets, sgi, Reach::BothGroups, lrs),
+            SgiRegister::Sgi0r | SgiRegister::Asgi1r => {
+                self.send(vcpu, targets, sgi, Reach::Group0, lrs);
+            }
+        }
     }
 
     /// `GICD_SGIR` (IHI 0048 4.3.15).
+    #[inline]
     pub(super) fn send_sgir<L: ListRegisters + ?Sized>(
         &self,
         vcpu: usize,
@@ -61,7 +65,29 @@ impl Vgic {
             2 => self.all_vcpus() & !self.others(vcpu),
             _ => 0,
         };
-        self.send(vcpu, targets, Bit::of(value & 0xf), Reach::BothGroups, lrs);
+        let sgi = Bit::of(value & 0xf);
+        if !self.repeat(vcpu, targets, sgi, lrs) {
+            self.send(vcpu, targets, sgi, Reach::BothGroups, lrs);
+        }
+    }
+
+    /// An SGI to the sender alone, which is done with the last one: see [`Cpu::armed`]. Returns
+    /// whether it was that.
+    ///
+    /// [`Cpu::armed`]: super::cpu::Cpu::armed
+    #[inline]
+    fn repeat<L: ListRegisters + ?Sized>(
+        &self,
+        vcpu: usize,
+        targets: u32,
+        sgi: Bit,
+        lrs: &mut L,
+    ) -> bool {
+        if targets.checked_shr(vcpu as u32) != Some(1) || !targets.is_power_of_two() {
+            return false;
+        }
+        let Some(shared) = self.cpus.get(vcpu) else { return false };
+        shared.peek().repeat(sgi, Backing::Software, lrs)
     }
 
     /// A bit map of all vCPUs.
@@ -91,7 +117,7 @@ impl Vgic {
             let to = left.trailing_zeros() as usize;
             left &= left - 1;
             let Some(shared) = self.cpus.get(to) else { continue };
-            let mut cpu = shared.state.lock();
+            let mut cpu = shared.peek();
             if reach == Reach::Group0 && cpu.bank.group(sgi) == Group::One {
                 continue;
             }
@@ -105,6 +131,7 @@ impl Vgic {
                     continue;
                 }
             }
+            cpu.armed = 0;
             if sender.is_some() {
                 cpu.private.add_sources(sgi, 1 << from);
             }

@@ -1,0 +1,298 @@
+//! What each physical CPU does, and nothing else: take a vCPU, run it until it stops, act on why, again; sleep when there is none.
+
+use crate::board::Board;
+use crate::crash::CrashRecord;
+use crate::platform::Platform;
+use crate::run::{self, Stop};
+use crate::sched::{Pick, TaskId, TaskState};
+use crate::shared::{HOST_WORK, HOST_WORK_SOON, RESCHEDULE, Request, Shared};
+use crate::slot::{ATTENTION, COMMON_EXITS, Core, EVICT, STOP, VcpuSlot};
+use crate::vm::Vm;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::sync::Arc;
+use core::time::Duration;
+use hv_core::exit::Fault;
+use hv_core::guest::GuestMemory;
+use hv_core::machine::HostEvent;
+use hv_core::time::Instant;
+use hv_core::vcpu::GuestCpu;
+
+/// The vCPU whose state is in this CPU's registers.
+pub(crate) struct Loaded<P: Platform> {
+    pub(crate) slot: Arc<VcpuSlot<P>>,
+    pub(crate) vm: Arc<Vm<P>>,
+    pub(crate) core: Box<Core<P>>,
+}
+
+/// What the CPU found when its turn ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Turn {
+    /// The host's own work is to be looked after.
+    HostWork,
+    /// Nothing but guests.
+    Guests,
+}
+
+/// How long output of a watched console may wait, so that it goes out in lines rather than in characters.
+const SOON: Duration = Duration::from_micros(500);
+
+/// One CPU's loop.
+pub struct CpuLoop<P: Platform> {
+    shared: Arc<Shared<P>>,
+    cpu: usize,
+    loaded: Option<Loaded<P>>,
+    /// When vCPUs that sleep here without being loaded have to be woken for their timers.
+    timers: BTreeMap<TaskId, (Instant, Arc<VcpuSlot<P>>)>,
+    armed: Instant,
+}
+
+impl<P: Platform> CpuLoop<P> {
+    /// The loop of CPU `cpu`.
+    #[must_use]
+    pub fn new(shared: Arc<Shared<P>>, cpu: usize) -> Self {
+        Self { shared, cpu, loaded: None, timers: BTreeMap::new(), armed: Instant(0) }
+    }
+
+    /// Runs guests, or sleeps, until something else is to be done, or until `limit`.
+    pub fn turn(&mut self, limit: Instant) -> Turn {
+        let shared = Arc::clone(&self.shared);
+        self.evict_if_asked();
+        // HOST_WORK_SOON stays up meanwhile, so that it need not be raised for every character.
+        let flags = shared.take_flags(self.cpu, RESCHEDULE | HOST_WORK)
+            | shared.flags(self.cpu) & HOST_WORK_SOON;
+        if flags & HOST_WORK != 0 {
+            shared.take_flags(self.cpu, HOST_WORK_SOON);
+            return Turn::HostWork;
+        }
+        let now = shared.platform().now();
+        let limit = if flags & HOST_WORK_SOON == 0 { limit } else { limit.min(now + SOON) };
+        self.fire_timers(now);
+        let pick = shared.scheduler().pick(self.cpu);
+        match pick {
+            Some(pick) => self.run(pick, limit, now, flags & HOST_WORK_SOON),
+            None => self.sleep(limit, now),
+        }
+        let is_due = flags & HOST_WORK_SOON != 0 || shared.flags(self.cpu) & HOST_WORK != 0;
+        if is_due || shared.platform().now() >= limit {
+            shared.take_flags(self.cpu, HOST_WORK | HOST_WORK_SOON);
+            Turn::HostWork
+        } else {
+            Turn::Guests
+        }
+    }
+
+    fn run(&mut self, pick: Pick<Arc<VcpuSlot<P>>>, limit: Instant, now: Instant, known: u32) {
+        let shared = Arc::clone(&self.shared);
+        let platform = shared.platform();
+        let slot = pick.payload;
+        if !self.load(&slot) {
+            shared.scheduler().block(self.cpu);
+            return;
+        }
+        let Some(loaded) = self.loaded.as_mut() else { return };
+        loaded.vm.board().tick(&mut loaded.core);
+        let slice_end = pick.slice.map_or(Instant::NEVER, |slice| now + slice);
+        let deadline = limit.min(slice_end).min(loaded.vm.board().deadline(&loaded.core));
+        let deadline = deadline.min(self.timers.values().map(|&(at, _)| at).min().unwrap_or(Instant::NEVER));
+        arm(&mut self.armed, platform, deadline);
+        slot.enter(self.cpu, now);
+        let stop = run::run(loaded, self.cpu, &shared, !known);
+        let ended = platform.now();
+        if ended >= self.armed {
+            self.armed = Instant(0);
+        }
+        let ran = slot.leave(ended);
+        shared.scheduler().charge(self.cpu, Duration::from_nanos(ran));
+        self.stopped(&slot, stop);
+    }
+
+    fn stopped(&mut self, slot: &Arc<VcpuSlot<P>>, stop: Stop) {
+        let shared = Arc::clone(&self.shared);
+        let vm_id = self.loaded.as_ref().map_or(0, |loaded| loaded.vm.id());
+        match stop {
+            Stop::Idle => {
+                shared.scheduler().block(self.cpu);
+                // Who asked for attention before it was blocked found it running, and left it to us.
+                if slot.events() & ATTENTION != 0 {
+                    slot.wake();
+                }
+            }
+            Stop::Preempted => shared.scheduler().requeue(self.cpu),
+            Stop::Held => self.leave(TaskState::Held),
+            Stop::Off => self.leave(TaskState::Off),
+            Stop::PowerOff => {
+                self.leave(TaskState::Held);
+                shared.request(Request::PowerOff(vm_id));
+            }
+            Stop::Reset => {
+                self.leave(TaskState::Held);
+                shared.request(Request::Reset(vm_id));
+            }
+            Stop::Crashed(fault) => {
+                let record = self.record(fault);
+                self.leave(TaskState::Held);
+                if let Some(record) = record {
+                    shared.request(Request::Crash(vm_id, record));
+                }
+            }
+        }
+    }
+
+    /// Puts the vCPU that ran, and only then says that it stopped: who finds it stopped may take its registers.
+    fn leave(&mut self, state: TaskState) {
+        self.put();
+        let mut scheduler = self.shared.scheduler();
+        scheduler.unloaded(self.cpu);
+        scheduler.leave(self.cpu, state);
+    }
+
+    fn record(&self, fault: Fault) -> Option<CrashRecord> {
+        let Loaded { vm, core, slot } = self.loaded.as_ref()?;
+        let mut word = [0; 4];
+        let address = core.cpu.instruction_address();
+        let instruction = address
+            .filter(|&address| vm.ram().read(address, &mut word).is_ok())
+            .map(|_| u32::from_le_bytes(word));
+        let names: alloc::vec::Vec<_> = COMMON_EXITS.iter().chain(P::Board::EXIT_NAMES).collect();
+        let describe = |(kind, pc): (u8, u64)| {
+            let name = names.get(usize::from(kind)).map_or("?", |name| **name);
+            format!("{name} at {pc:#x}")
+        };
+        Some(CrashRecord {
+            at: self.shared.platform().now(),
+            vcpu: slot.index(),
+            fault,
+            pc: core.cpu.pc(),
+            instruction,
+            registers: core.cpu.dump(),
+            last_exits: core.trail.iter().map(describe).collect(),
+        })
+    }
+
+    /// Sleeps until an interrupt. The vCPU that is loaded stays so, and its own timer may wake it.
+    fn sleep(&mut self, limit: Instant, now: Instant) {
+        let shared = Arc::clone(&self.shared);
+        let platform = shared.platform();
+        let mut deadline = limit.min(self.timers.values().map(|&(at, _)| at).min().unwrap_or(Instant::NEVER));
+        if let Some(loaded) = &self.loaded {
+            deadline = deadline.min(loaded.vm.board().deadline(&loaded.core));
+        }
+        arm(&mut self.armed, platform, deadline);
+        shared.sleeps(self.cpu, now);
+        // A flag that was raised since has a kick behind it, which makes the sleep end at once.
+        if shared.flags(self.cpu) == 0 {
+            platform.sleep();
+        }
+        let woke = platform.now();
+        shared.woke(self.cpu, woke);
+        if woke >= self.armed {
+            self.armed = Instant(0);
+        }
+        while let Some(event) = platform.next_event() {
+            match (event, self.loaded.as_mut()) {
+                (HostEvent::Kick | HostEvent::Timer, _) => {}
+                (HostEvent::Console, _) => shared.flag(self.cpu, HOST_WORK),
+                (HostEvent::GuestTimer | HostEvent::GuestInterruptController, Some(loaded)) => {
+                    loaded.vm.board().host_event(event, &mut loaded.core);
+                    loaded.slot.wake();
+                }
+                (HostEvent::GuestTimer, None) => platform.deactivate_guest_timer(),
+                (HostEvent::GuestInterruptController, None) => {}
+                (HostEvent::Spurious(number), _) => {
+                    log::warn!("spurious interrupt {number} on CPU {}", self.cpu);
+                }
+            }
+        }
+        if let Some(loaded) = self.loaded.as_mut() {
+            loaded.vm.board().tick(&mut loaded.core);
+        }
+    }
+
+    /// Wakes the vCPUs whose timers are due.
+    fn fire_timers(&mut self, now: Instant) {
+        if self.timers.is_empty() {
+            return;
+        }
+        self.timers.retain(|_, (at, slot)| {
+            let is_due = *at <= now;
+            if is_due {
+                slot.wake();
+            }
+            !is_due
+        });
+    }
+
+    /// Puts the loaded vCPU if somebody needs its registers elsewhere.
+    fn evict_if_asked(&mut self) {
+        let Some(loaded) = &self.loaded else { return };
+        if loaded.slot.events() & EVICT == 0 {
+            return;
+        }
+        let slot = Arc::clone(&loaded.slot);
+        self.put();
+        let notice = {
+            let mut scheduler = self.shared.scheduler();
+            scheduler.unloaded(self.cpu);
+            slot.task().map(|task| scheduler.rehome(task))
+        };
+        if let Some(notice) = notice {
+            self.shared.notify(notice);
+        }
+    }
+
+    /// Loads `slot`; `false` if its VM is gone.
+    fn load(&mut self, slot: &Arc<VcpuSlot<P>>) -> bool {
+        if let Some(loaded) = &self.loaded
+            && Arc::ptr_eq(&loaded.slot, slot)
+        {
+            return true;
+        }
+        self.put();
+        let Some(vm) = slot.vm() else { return false };
+        if let Some(task) = slot.task() {
+            self.timers.remove(&task);
+        }
+        // The CPU that had it before may be about to bring it home: that takes some hundred instructions.
+        let mut core = loop {
+            match slot.take_home() {
+                Some(core) => break core,
+                None => self.shared.platform().pause(),
+            }
+        };
+        if let Some((entry, argument)) = slot.take_start() {
+            core.cpu.reset(entry, argument);
+        }
+        let now = self.shared.platform().now();
+        core.cpu.load(vm.behind(now));
+        vm.board().loaded(&mut core);
+        slot.ask(ATTENTION);
+        self.loaded = Some(Loaded { slot: Arc::clone(slot), vm, core });
+        true
+    }
+
+    /// Puts the loaded vCPU, and notes when it must be woken.
+    fn put(&mut self) {
+        let Some(Loaded { slot, vm, mut core }) = self.loaded.take() else { return };
+        vm.board().unloading(&mut core);
+        core.cpu.put();
+        let wake_at = vm.board().wake_time(&core);
+        if wake_at != Instant::NEVER
+            && slot.events() & STOP == 0
+            && let Some(task) = slot.task()
+        {
+            self.timers.insert(task, (wake_at, Arc::clone(&slot)));
+        }
+        slot.clear(EVICT);
+        slot.bring_home(core);
+    }
+}
+
+/// Sets the timer, unless it is set so already: that is a register access and a half saved on most turns.
+fn arm<P: Platform>(armed: &mut Instant, platform: &P, deadline: Instant) {
+    if *armed != deadline {
+        platform.set_timer(deadline);
+        *armed = deadline;
+    }
+}

@@ -1,0 +1,294 @@
+//! What takes longer than one slice: loading, waiting for a guest, taking a VM apart.
+
+use crate::board::Board;
+use crate::error::Error;
+use crate::load::{Loader, Plan};
+use crate::platform::{Platform, Ram};
+use crate::vm::{Vm, VmEvent, VmState};
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::time::Duration;
+use hv_core::guest::{GuestPhysAddr, Level};
+use hv_core::time::Instant;
+
+/// Names a job.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct JobId(pub u64);
+
+/// How far a job is.
+#[derive(Debug)]
+pub enum JobStatus {
+    /// It goes on.
+    Running {
+        /// Bytes done.
+        done_bytes: u64,
+        /// Bytes in all; 0 when it does not count bytes.
+        total_bytes: u64,
+        /// What it does.
+        what: String,
+    },
+    /// It ended.
+    Done(Result<(), Error>),
+}
+
+/// What a job is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Goal {
+    /// To load and start a VM that does not run.
+    Start,
+    /// To start it anew, whatever it does.
+    Reset,
+    /// The same, for its guest.
+    GuestReset,
+    /// The same, after its end, at this time.
+    Restart { at: Instant },
+    /// To have the guest switch itself off.
+    PowerKey { after: Duration },
+    /// To stop it at once.
+    Stop,
+    /// Its guest has switched it off: to stop its other vCPUs.
+    PowerOff,
+    /// Its guest cannot go on: likewise.
+    Crash,
+    /// To take it apart.
+    Destroy,
+}
+
+enum Phase {
+    /// Until that time.
+    Delay(Instant),
+    /// Until no vCPU runs or is loaded.
+    Quiesce,
+    Zero { done: u64 },
+    Load { loader: Loader, entry: GuestPhysAddr, argument: u64 },
+    /// The power key is down until then.
+    KeyDown { until: Instant, deadline: Instant },
+    /// The guest has until then.
+    Await { deadline: Instant },
+    Ended(Option<Result<(), Error>>),
+}
+
+/// One thing that is being done to a VM.
+pub(crate) struct Job<P: Platform> {
+    vm: Arc<Vm<P>>,
+    goal: Goal,
+    phase: Phase,
+    is_abandoned: bool,
+}
+
+/// RAM zeroed in one slice: less than a millisecond of work.
+const ZERO_BYTES: u64 = 16 << 20;
+/// Image bytes copied in one slice.
+const LOAD_BYTES: usize = 1 << 20;
+/// How long the power key stays down: longer than the debounce time of `gpio-keys`.
+const KEY_DOWN: Duration = Duration::from_millis(100);
+
+impl<P: Platform> Job<P> {
+    pub(crate) fn new(vm: Arc<Vm<P>>, goal: Goal, now: Instant) -> Self {
+        let phase = match goal {
+            Goal::Restart { at } => Phase::Delay(at),
+            Goal::PowerKey { after } => {
+                vm.board().set_power_key(Level::High);
+                Phase::KeyDown { until: now + KEY_DOWN, deadline: now + after }
+            }
+            Goal::Start
+            | Goal::Reset
+            | Goal::GuestReset
+            | Goal::Stop
+            | Goal::PowerOff
+            | Goal::Crash
+            | Goal::Destroy => Phase::Quiesce,
+        };
+        Self { vm, goal, phase, is_abandoned: false }
+    }
+
+    pub(crate) fn vm(&self) -> &Arc<Vm<P>> {
+        &self.vm
+    }
+
+    pub(crate) fn vm_id(&self) -> u32 {
+        self.vm.id()
+    }
+
+    pub(crate) fn is_active(&self) -> bool {
+        !matches!(self.phase, Phase::Ended(_))
+    }
+
+    /// It does nothing itself: other things may be done to the VM meanwhile.
+    pub(crate) fn waits_for_guest(&self) -> bool {
+        matches!(self.phase, Phase::KeyDown { .. } | Phase::Await { .. } | Phase::Delay(_))
+    }
+
+    pub(crate) fn abandon(&mut self) {
+        self.is_abandoned = true;
+        if matches!(self.phase, Phase::Await { .. }) {
+            self.phase = Phase::Ended(Some(Ok(())));
+        }
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.is_abandoned
+    }
+
+    /// The VM is about to be destroyed.
+    pub(crate) fn give_up(&mut self) {
+        if self.is_active() {
+            self.phase = Phase::Ended(Some(Ok(())));
+        }
+    }
+
+    pub(crate) fn status(&mut self) -> JobStatus {
+        let plain = |what: &str| JobStatus::Running { done_bytes: 0, total_bytes: 0, what: what.into() };
+        match &mut self.phase {
+            Phase::Ended(result) => JobStatus::Done(result.take().unwrap_or(Ok(()))),
+            Phase::Delay(_) => plain("waiting to restart"),
+            Phase::Quiesce => plain("stopping vCPUs"),
+            Phase::KeyDown { .. } | Phase::Await { .. } => plain("waiting for the guest"),
+            Phase::Zero { done } => JobStatus::Running {
+                done_bytes: *done,
+                total_bytes: self.vm.ram().bytes(),
+                what: "zeroing RAM".into(),
+            },
+            Phase::Load { loader, .. } => {
+                let progress = loader.progress();
+                JobStatus::Running {
+                    done_bytes: progress.done_bytes,
+                    total_bytes: progress.total_bytes,
+                    what: alloc::format!("loading {}", progress.what),
+                }
+            }
+        }
+    }
+
+    /// When the next slice is worth the while.
+    pub(crate) fn wants_step_at(&self, now: Instant) -> Instant {
+        const LOOK: Duration = Duration::from_millis(5);
+        match &self.phase {
+            Phase::Delay(at) => *at,
+            Phase::Quiesce | Phase::Zero { .. } | Phase::Load { .. } => now,
+            Phase::KeyDown { until, .. } => *until,
+            Phase::Await { .. } => now + LOOK,
+            Phase::Ended(_) => Instant::NEVER,
+        }
+    }
+
+    /// Does a slice. Returns what the job was for, once, when it ends.
+    pub(crate) fn step(&mut self, platform: &P, entropy: &mut u64) -> Option<Goal> {
+        let result = match &mut self.phase {
+            Phase::Ended(_) => return None,
+            Phase::Delay(at) => {
+                if platform.now() >= *at {
+                    self.phase = Phase::Quiesce;
+                    self.vm.life.lock().restarts += 1;
+                }
+                return None;
+            }
+            Phase::Quiesce => {
+                if !self.vm.quiesce() {
+                    return None;
+                }
+                self.quiet()
+            }
+            Phase::Zero { done } => {
+                *done += self.vm.ram().zero(*done, ZERO_BYTES);
+                if *done < self.vm.ram().bytes() {
+                    return None;
+                }
+                self.prepare_load(entropy).map(Some)
+            }
+            Phase::Load { loader, entry, argument } => {
+                match loader.step(self.vm.ram(), LOAD_BYTES) {
+                    Ok(progress) if !progress.finished => return None,
+                    Ok(_) => {
+                        let (entry, argument) = (*entry, *argument);
+                        self.vm.change(VmEvent::Loaded);
+                        self.vm.start(entry, argument, platform.now());
+                        Ok(None)
+                    }
+                    Err(error) => Err(Error::Load(error)),
+                }
+            }
+            Phase::KeyDown { until, deadline } => {
+                if platform.now() < *until {
+                    return None;
+                }
+                self.vm.board().set_power_key(Level::Low);
+                Ok(Some(Phase::Await { deadline: *deadline }))
+            }
+            Phase::Await { deadline } => match self.vm.state() {
+                VmState::Stopped => Ok(None),
+                VmState::Running | VmState::Paused if platform.now() < *deadline => return None,
+                VmState::Running | VmState::Paused => Err(self.timed_out()),
+                VmState::Created | VmState::Loading | VmState::Crashed => Ok(None),
+            },
+        };
+        match result {
+            Ok(Some(phase)) => {
+                self.phase = phase;
+                None
+            }
+            Ok(None) => {
+                self.phase = Phase::Ended(Some(Ok(())));
+                Some(self.goal)
+            }
+            Err(error) => {
+                self.vm.change(VmEvent::LoadFailed);
+                log::error!("{}: {error}", self.vm.title());
+                self.phase = Phase::Ended(Some(Err(error)));
+                Some(self.goal)
+            }
+        }
+    }
+
+    fn timed_out(&self) -> Error {
+        let after = match self.goal {
+            Goal::PowerKey { after } => after,
+            _ => Duration::ZERO,
+        };
+        Error::TimedOut { vm: self.vm.title(), after }
+    }
+
+    /// No vCPU runs: what comes next.
+    fn quiet(&self) -> Result<Option<Phase>, Error> {
+        self.vm.switch_off();
+        match self.goal {
+            Goal::Start | Goal::Reset | Goal::GuestReset | Goal::Restart { .. } => {
+                self.vm.change(VmEvent::Load);
+                self.vm.board().reset();
+                Ok(Some(Phase::Zero { done: 0 }))
+            }
+            Goal::Stop | Goal::PowerOff => {
+                self.vm.change(VmEvent::PowerOff);
+                Ok(None)
+            }
+            Goal::Crash => {
+                self.vm.change(VmEvent::Crash);
+                Ok(None)
+            }
+            Goal::Destroy => {
+                self.vm.retire();
+                Ok(None)
+            }
+            Goal::PowerKey { .. } => Ok(None),
+        }
+    }
+
+    fn prepare_load(&self, entropy: &mut u64) -> Result<Phase, Error> {
+        let plan = Plan::new(self.vm.request()).map_err(Error::Load)?;
+        let seed = [(); 4].map(|()| split_mix(entropy));
+        let tree = self.vm.board().describe(self.vm.config(), &plan, seed).map_err(Error::Board)?;
+        let (entry, argument) = (plan.entry(), plan.fdt().start.0);
+        let loader = Loader::new(&plan, tree).map_err(Error::Load)?;
+        Ok(Phase::Load { loader, entry, argument })
+    }
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014): stretches a seed, for guests' own generators to start from.
+fn split_mix(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
+}
+

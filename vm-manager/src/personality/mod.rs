@@ -1,0 +1,3 @@
+//! The machines that guests see. All of them are always compiled, so all are always tested.
+
+pub mod virt;

@@ -1,0 +1,65 @@
+//! What this crate needs of the machine below it, so that a test can be one.
+
+use crate::board::Board;
+use hv_core::guest::{GuestMemory, GuestPhysAddr};
+use hv_core::machine::HostEvent;
+use hv_core::ram::{GuestRam, RamError};
+use hv_core::time::Instant;
+use hv_core::vcpu::GuestCpu;
+
+/// The RAM of one guest, as its manager sees it.
+pub trait Ram: GuestMemory + Send + Sync {
+    /// Bytes of RAM.
+    fn bytes(&self) -> u64;
+    /// Zeroes up to `len` bytes from `offset` on; returns how many were there to zero.
+    fn zero(&self, offset: u64, len: u64) -> u64;
+    /// Bytes of the tables that show it to the guest.
+    fn table_bytes(&self) -> u64;
+}
+
+impl Ram for GuestRam {
+    fn bytes(&self) -> u64 {
+        self.len()
+    }
+
+    fn zero(&self, offset: u64, len: u64) -> u64 {
+        Self::zero(self, offset, len)
+    }
+
+    fn table_bytes(&self) -> u64 {
+        Self::table_bytes(self)
+    }
+}
+
+/// The machine: CPUs, time, memory. All methods act on the CPU that calls them.
+pub trait Platform: Send + Sync + Sized + 'static {
+    /// One guest CPU.
+    type Cpu: GuestCpu;
+    /// The RAM of one guest.
+    type Ram: Ram;
+    /// The machine that guests see.
+    type Board: Board<Self>;
+
+    /// Now.
+    fn now(&self) -> Instant;
+    /// The number of this CPU.
+    fn cpu_index(&self) -> usize;
+    /// Takes CPU `cpu` out of its guest or its sleep.
+    fn kick(&self, cpu: usize);
+    /// Sleeps until an interrupt waits.
+    fn sleep(&self);
+    /// Tells the CPU that another one is waited for.
+    fn pause(&self);
+    /// Raises [`HostEvent::Timer`] at `deadline`, once, or never.
+    fn set_timer(&self, deadline: Instant);
+    /// The next interrupt that waits, taken.
+    fn next_event(&self) -> Option<HostEvent>;
+    /// Deactivates the interrupt of [`HostEvent::GuestTimer`].
+    fn deactivate_guest_timer(&self);
+    /// RAM for a guest.
+    ///
+    /// # Errors
+    ///
+    /// [`RamError`]; nothing was taken.
+    fn new_ram(&self, base: GuestPhysAddr, bytes: u64) -> Result<Self::Ram, RamError>;
+}
