@@ -73,7 +73,7 @@ guests: xtask
 	done
 
 # Linux is packed again when a part of it changed; its packages are fetched once.
-$(IMAGES)/linux/initrd.cpio.gz: $(wildcard images/linux/[!h]*) $(wildcard images/linux/helper/src/*) | guests
+$(IMAGES)/linux/initrd.cpio.gz: $(wildcard images/linux/[!h]* images/linux/helper/src/* images/.cargo/config.toml images/Cargo.toml) | guests
 	@mkdir -p $(@D)
 	@images/linux/build.sh $(@D) $(XTASK) $(GUESTS)/linux-helper
 

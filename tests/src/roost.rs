@@ -127,6 +127,14 @@ impl Roost {
         }
     }
 
+    /// Waits until a VM that runs the probe's test `pause` has ticked twice from now on.
+    pub fn wait_for_ticks(&mut self, name: &str) {
+        let log = self.log(name);
+        let last = log.rsplit_once("probe: tick ").and_then(|(_, rest)| rest.split_once(' '));
+        let last: u64 = last.and_then(|(number, _)| number.parse().ok()).unwrap_or(0);
+        self.wait_for_text(name, &format!("probe: tick {} ", last + 2));
+    }
+
     /// Types a line on the VM's console. It has neither single quotes nor backslashes.
     pub fn type_line(&mut self, name: &str, line: &str) {
         self.succeed(&format!("vm send {name} '{line}\\r'"));

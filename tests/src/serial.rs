@@ -133,3 +133,43 @@ impl Serial {
         panic!("{why}\n--- serial port, the last of {} bytes ---\n{shown}\n---", transcript.len());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, sink};
+    use std::time::{Duration, Instant};
+
+    use super::Serial;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn text_is_looked_for_behind_what_was_found_before() {
+        let mut serial = Serial::new(Cursor::new("one two one three"), sink());
+        assert_eq!(serial.expect("one", LIMIT), "");
+        assert_eq!(serial.expect("one", LIMIT), " two ");
+        assert_eq!(serial.find("one", LIMIT), None);
+        assert_eq!(serial.expect("three", LIMIT), " ");
+    }
+
+    #[test]
+    fn nothing_is_waited_for_when_the_port_is_closed() {
+        let start = Instant::now();
+        assert_eq!(Serial::new(Cursor::new("all"), sink()).find("more", LIMIT), None);
+        assert!(start.elapsed() < LIMIT);
+    }
+
+    #[test]
+    fn text_is_found_that_comes_in_pieces() {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let mut serial = Serial::new(reader, sink());
+        let typist = std::thread::spawn(move || {
+            for piece in ["roo", "st", "> "] {
+                std::thread::sleep(Duration::from_millis(20));
+                std::io::Write::write_all(&mut writer, piece.as_bytes()).unwrap();
+            }
+        });
+        assert_eq!(serial.expect("roost> ", LIMIT), "");
+        typist.join().unwrap();
+    }
+}

@@ -67,8 +67,9 @@ fn linux_is_used_paused_rebooted_and_powered_off_from_its_console() {
     assert_eq!(roost.log("linux"), log, "a paused guest printed");
     assert_eq!(roost.cpu_time_ns("linux"), time);
     roost.succeed("vm resume linux");
-    roost.wait_for_text("linux", "UTC");
     roost.succeed("vm send linux '\\x03'");
+    roost.type_line("linux", "echo resumed $((6 * 7))");
+    roost.wait_for_text("linux", "resumed 42");
 
     roost.type_line("linux", "reboot");
     roost.wait_for_text("linux", "Welcome to Linux");
