@@ -21,10 +21,10 @@ pub fn cpu_index() -> usize {
     arch::cpu_index()
 }
 
-/// What this CPU is: `MIDR_EL1`.
+/// What CPU `index` is, and its number in the hardware: `MIDR_EL1` and the affinity fields of `MPIDR_EL1`.
 #[must_use]
-pub fn cpu_identity() -> u64 {
-    arch::cpu_identity()
+pub fn cpu_description(index: usize) -> (u64, u64) {
+    arch::cpu_description(index)
 }
 
 /// Takes CPU `index` out of its guest or its sleep.

@@ -32,6 +32,8 @@ pub(crate) unsafe fn init(
 ) -> Result<(), NoRoom> {
     let start = ram.clone().map(|range| range.start).min().ok_or(NoRoom)?;
     let end = ram.clone().map(|range| range.end).max().ok_or(NoRoom)?;
+    let installed = ram.clone().map(Range::len).sum();
+    INSTALLED.store(installed, core::sync::atomic::Ordering::Relaxed);
     let chunks = FrameMap::chunks_needed(start, end);
     let bytes = (chunks * size_of::<Chunk>()) as u64;
     let book = find_room(bytes, ram.clone(), reserved.clone()).ok_or(NoRoom)?;
@@ -266,10 +268,41 @@ mod heap {
 }
 
 /// Bytes of RAM that the heap has taken, and bytes of them that are in use.
-#[must_use]
-pub fn heap_bytes() -> (u64, u64) {
+fn heap_bytes() -> (u64, u64) {
     #[cfg(target_os = "none")]
     return (heap::BYTES.load(core::sync::atomic::Ordering::Relaxed), heap::used());
     #[cfg(not(target_os = "none"))]
     (0, 0)
+}
+
+/// Where the RAM of the machine is, in bytes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Usage {
+    /// All RAM of the machine.
+    pub total: u64,
+    /// What nobody has.
+    pub free: u64,
+    /// What the heap has taken.
+    pub heap: u64,
+    /// What of the heap is in use.
+    pub heap_used: u64,
+    /// The hypervisor's own page tables, beside those in its image.
+    pub own_tables: u64,
+    /// Stacks, beside that in its image.
+    pub stacks: u64,
+    /// RAM that was never to be had: our image, the bundle, the device tree, firmware.
+    pub reserved: u64,
+}
+
+/// RAM of the machine, whoever has it.
+static INSTALLED: core::sync::atomic::AtomicU64 = core::sync::atomic::AtomicU64::new(0);
+
+/// Where the RAM of the machine is.
+#[must_use]
+pub fn usage() -> Usage {
+    let pool = counters();
+    let (heap, heap_used) = heap_bytes();
+    let (stacks, own_tables) = arch::own_bytes();
+    let total = INSTALLED.load(core::sync::atomic::Ordering::Relaxed);
+    Usage { total, free: pool.free, heap, heap_used, own_tables, stacks, reserved: total - pool.total }
 }

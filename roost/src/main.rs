@@ -1,23 +1,27 @@
-//! The composition root.
+//! The composition root: builds everything, wires it together, never decides anything.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
-#[cfg(not(target_os = "none"))]
-fn main() {}
+extern crate alloc;
 
+mod boot_line;
+mod host;
+mod journal;
+mod platform;
+mod service;
+mod words;
+
+#[cfg(not(target_os = "none"))]
+fn main() {
+    eprintln!("roost is a hypervisor: 'make run' boots it in an emulator");
+}
+
+/// Everything begins here, on the boot CPU, once the machine is set up.
 #[cfg(target_os = "none")]
-#[expect(unsafe_code, reason = "the entry symbol")]
+#[expect(unsafe_code, reason = "the symbol that hv-core calls")]
 #[unsafe(no_mangle)]
 fn roost_main(machine: hv_core::machine::Machine) -> ! {
-    hv_core::console::write(b"hello from roost\r\n");
-    let text = alloc::format!("{machine:?}\r\n");
-    hv_core::console::write(text.as_bytes());
-    let (n, notes) = hv_core::host::start_cpus(|_| loop { hv_core::host::sleep() });
-    let text = alloc::format!("{n} {notes:?} {:?} {:?}\r\n", hv_core::memory::counters(), hv_core::memory::heap_bytes());
-    hv_core::console::write(text.as_bytes());
-    hv_core::host::end(hv_core::machine::End::Exit(3));
-    panic!("x");
+    service::run(machine)
 }
-extern crate alloc;
 
 #[cfg(target_os = "none")]
 #[panic_handler]

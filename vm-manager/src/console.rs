@@ -31,6 +31,12 @@ impl Cursor {
     /// how much is not.
     pub const BEGINNING: Self = Self(0);
 
+    /// The place behind the first `position` bytes that were ever sent.
+    #[must_use]
+    pub const fn at(position: u64) -> Self {
+        Self(position)
+    }
+
     /// The position: how many bytes the guest had sent before the one at this place.
     #[must_use]
     pub const fn position(self) -> u64 {

@@ -125,6 +125,18 @@ impl<P: Platform> Shared<P> {
         }
     }
 
+    /// How many vCPUs are with CPU `cpu`.
+    #[must_use]
+    pub fn population(&self, cpu: usize) -> usize {
+        self.scheduler().population(cpu)
+    }
+
+    /// What runs on CPU `cpu`.
+    #[must_use]
+    pub fn running(&self, cpu: usize) -> Option<Arc<VcpuSlot<P>>> {
+        self.scheduler().running(cpu)
+    }
+
     /// How long CPU `cpu` has slept, in nanoseconds.
     #[must_use]
     pub fn idle_ns(&self, cpu: usize, now: Instant) -> u64 {

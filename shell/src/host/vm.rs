@@ -22,8 +22,10 @@ impl fmt::Display for VmId {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VmState {
-    /// Loaded, and never started.
+    /// Made, and never started.
     Created,
+    /// Its images are being loaded.
+    Loading,
     /// Its vCPUs run.
     Running,
     /// Its vCPUs and clocks stand still.
@@ -36,14 +38,21 @@ pub enum VmState {
 
 impl VmState {
     /// All states.
-    pub const ALL: [Self; 5] =
-        [Self::Created, Self::Running, Self::Paused, Self::Stopped, Self::Crashed];
+    pub const ALL: [Self; 6] = [
+        Self::Created,
+        Self::Loading,
+        Self::Running,
+        Self::Paused,
+        Self::Stopped,
+        Self::Crashed,
+    ];
 
     /// The name that is shown, and by which a user gives it.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Created => "created",
+            Self::Loading => "loading",
             Self::Running => "running",
             Self::Paused => "paused",
             Self::Stopped => "stopped",

@@ -146,7 +146,7 @@ impl Attach {
                 let why = why.map_or_else(String::new, |why| format!(": {why}"));
                 let more = match state {
                     VmState::Crashed => format!(" ('vm why {}' tells more)", self.vm),
-                    VmState::Created | VmState::Running | VmState::Paused | VmState::Stopped => {
+                    VmState::Created | VmState::Loading | VmState::Running | VmState::Paused | VmState::Stopped => {
                         String::new()
                     }
                 };

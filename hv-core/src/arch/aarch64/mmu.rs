@@ -65,6 +65,7 @@ struct Host {
     root: u64,
     tables: FrameTables,
     next_stack: u64,
+    stack_bytes: u64,
 }
 
 /// Where stacks appear: far above all physical addresses that are mapped at themselves.
@@ -119,7 +120,7 @@ pub(super) fn build(platform: &Platform) -> Result<u64, MapError> {
 
 /// Takes the tables over, once there are frames.
 pub(super) fn adopt(root: u64) {
-    *HOST.lock() = Some(Host { root, tables: FrameTables::default(), next_stack: STACKS });
+    *HOST.lock() = Some(Host { root, tables: FrameTables::default(), next_stack: STACKS, stack_bytes: 0 });
 }
 
 /// The root of the tables.
@@ -127,11 +128,16 @@ pub(super) fn root() -> u64 {
     HOST.lock().as_ref().map_or(0, |host| host.root)
 }
 
+/// Bytes of all stacks that [`new_stack`] made, and of the tables that are not in the image.
+pub(super) fn bytes() -> (u64, u64) {
+    HOST.lock().as_ref().map_or((0, 0), |host| (host.stack_bytes, host.tables.bytes()))
+}
+
 /// A stack of `pages` pages above a page that is never mapped; the address of its top. It is never freed.
 pub(super) fn new_stack(pages: usize) -> Option<u64> {
     let frames = Frames::run(pages)?;
     let mut host = HOST.lock();
-    let Host { root, tables, next_stack } = host.as_mut()?;
+    let Host { root, tables, next_stack, stack_bytes } = host.as_mut()?;
     let bottom = *next_stack + PAGE_SIZE;
     let mapping = Mapping {
         virt: bottom,
@@ -144,6 +150,7 @@ pub(super) fn new_stack(pages: usize) -> Option<u64> {
     // The new entries replace invalid ones, so a barrier is enough; D8.14.
     insn::dsb_ishst();
     insn::isb();
+    *stack_bytes += frames.len();
     *next_stack = bottom + frames.len();
     let top = *next_stack;
     frames.leak();

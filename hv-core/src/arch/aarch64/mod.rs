@@ -120,9 +120,14 @@ pub(crate) fn end(end: End) {
     }
 }
 
-/// `MIDR_EL1` of the CPU that runs this: what it is.
-pub(crate) fn cpu_identity() -> u64 {
-    insn::midr_el1::read()
+/// `MIDR_EL1` and the affinity of CPU `index`; zeroes if it does not run.
+pub(crate) fn cpu_description(index: usize) -> (u64, u64) {
+    boot::online(index).map_or((0, 0), |cpu| (cpu.midr(), cpu.mpidr()))
+}
+
+/// Bytes of the hypervisor's stacks and of its own page tables, as far as they are not in the image.
+pub(crate) fn own_bytes() -> (u64, u64) {
+    mmu::bytes()
 }
 
 /// The interrupt controller of the host, which decides what guests can have.

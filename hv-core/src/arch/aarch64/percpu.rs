@@ -19,6 +19,7 @@ pub(super) struct PerCpu {
     mpidr: u64,
     interface: Once<CpuInterface>,
     ids: Once<HostIds>,
+    midr: Once<u64>,
 }
 
 impl PerCpu {
@@ -33,12 +34,14 @@ impl PerCpu {
             mpidr,
             interface: Once::new(),
             ids: Once::new(),
+            midr: Once::new(),
         }))
     }
 
     /// Makes this the CPU that runs this code.
     pub(super) fn install(&'static self) {
         insn::tpidr_el2::write(core::ptr::from_ref(self).expose_provenance() as u64);
+        self.midr.call_once(insn::midr_el1::read);
     }
 
     /// Its number: 0 for the CPU that booted.
@@ -51,6 +54,11 @@ impl PerCpu {
     #[must_use]
     pub(super) fn mpidr(&self) -> u64 {
         self.mpidr
+    }
+
+    /// What it is: `MIDR_EL1`.
+    pub(super) fn midr(&self) -> u64 {
+        self.midr.get().copied().unwrap_or(0)
     }
 
     pub(super) fn set_interface(&self, interface: CpuInterface) {

@@ -1,0 +1,454 @@
+//! The hypervisor, as the shell sees it: the shell's requests in the manager's words, and the manager's answers in the
+//! shell's.
+
+mod describe;
+
+use crate::journal;
+use crate::platform::Hardware;
+use crate::words;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+use hv_core::machine::{End, Machine};
+use hv_core::time::Instant;
+use hv_core::{console as serial, host};
+use log::LevelFilter;
+use shell::error::Error;
+use shell::host::{
+    ConfigSummary, ConsoleInfo, ConsoleRead, CpuSummary, CrashRecord, CreateRequest,
+    Cursor, Host, ImageSummary, JobId, JobStatus, Keyboard, LogLevel, LogLine, MemorySummary, Stop,
+    Urgency, VcpuSummary, VersionInfo, VmId, VmInfo, VmSettings, VmState, VmSummary,
+};
+use shell::session::{Session, SessionId};
+use vm_manager::bundle::Bundle;
+use vm_manager::config::VmConfig;
+use vm_manager::console;
+use vm_manager::job;
+use vm_manager::manager::Manager;
+use vm_manager::vm::{self, Vm};
+
+type HostVm = Arc<Vm<Hardware>>;
+
+/// The shell's host.
+pub(crate) struct Services {
+    manager: Manager<Hardware>,
+    bundle: Bundle<'static>,
+    machine: Machine,
+    cpu_notes: Vec<String>,
+    /// Who watches which console; the first of each has the keyboard.
+    watchers: BTreeMap<u32, Vec<SessionId>>,
+    /// What to say when a job ends well.
+    messages: BTreeMap<u64, Message>,
+    next_instant_job: u64,
+    wanted_end: Option<End>,
+}
+
+enum Message {
+    /// Nothing was left to do: this is the answer.
+    Now(String),
+    /// Of a job of the manager.
+    AtEnd(String),
+}
+
+/// Jobs of ours that are done at once have numbers from here on; the manager's are below.
+const INSTANT_JOBS: u64 = 1 << 32;
+
+fn refused(error: vm_manager::error::Error) -> Error {
+    Error::new(error.to_string())
+}
+
+impl Services {
+    pub(crate) fn new(
+        manager: Manager<Hardware>,
+        bundle: Bundle<'static>,
+        machine: Machine,
+        cpu_notes: Vec<String>,
+    ) -> Self {
+        Self {
+            manager,
+            bundle,
+            machine,
+            cpu_notes,
+            watchers: BTreeMap::new(),
+            messages: BTreeMap::new(),
+            next_instant_job: INSTANT_JOBS,
+            wanted_end: None,
+        }
+    }
+
+    /// A slice of the manager's work; when it wants the next.
+    pub(crate) fn poll(&mut self) -> Instant {
+        self.manager.poll()
+    }
+
+    /// How the machine is to end, if it is.
+    pub(crate) fn wanted_end(&self) -> Option<End> {
+        self.wanted_end
+    }
+
+    /// The machine could not be ended so.
+    pub(crate) fn end_failed(&mut self, end: End) {
+        self.wanted_end = None;
+        log::error!("the machine cannot be ended: {end:?}");
+        if let End::Exit(_) = end {
+            // No emulator took the status: the next best is to switch off.
+            host::end(End::Off);
+        }
+    }
+
+    /// Sends a session's output to the serial port, as much as it takes.
+    pub(crate) fn send(&mut self, session: &mut Session) {
+        let mut buf = [0; 256];
+        while serial::is_drained() {
+            let count = session.take_output(&mut buf);
+            let Some(mut rest) = buf.get(..count).filter(|rest| !rest.is_empty()) else { break };
+            while !rest.is_empty() {
+                let taken = serial::write(rest);
+                rest = rest.get(taken..).unwrap_or_default();
+            }
+        }
+    }
+
+    fn vm(&self, id: VmId) -> Result<&HostVm, Error> {
+        self.manager.vm(id.0).map_err(refused)
+    }
+
+    fn job_with(&mut self, id: job::JobId, message: String) -> JobId {
+        self.messages.insert(id.0, Message::AtEnd(message));
+        JobId(id.0)
+    }
+
+    fn config(&self, name: &str) -> Result<(&'static [u8], String), Error> {
+        let name = name.strip_suffix(".toml").unwrap_or(name);
+        let file = format!("{name}.toml");
+        match self.bundle.config(name) {
+            Some(text) => Ok((text, file)),
+            None => {
+                let names: Vec<_> = self.bundle.configs().map(|(name, _)| name).collect();
+                let there = if names.is_empty() {
+                    String::from("there are no configurations")
+                } else {
+                    format!("there are {}", names.join(", "))
+                };
+                Err(Error::new(format!("no configuration '{}': {there}", name.escape_debug())))
+            }
+        }
+    }
+
+    fn parse(&self, name: &str) -> Result<VmConfig, Error> {
+        let (text, file) = self.config(name)?;
+        VmConfig::parse(&file, text).map_err(|error| Error::new(error.to_string()))
+    }
+
+    fn watch_counts(&mut self, vm: VmId) {
+        let count = self.watchers.get(&vm.0).map_or(0, Vec::len);
+        if let Ok(vm) = self.manager.vm(vm.0) {
+            vm.sink().set_watchers(count);
+        }
+    }
+}
+
+impl Host for Services {
+    fn vms(&self) -> Vec<VmSummary> {
+        self.manager.vms().map(|vm| describe::summary(vm, &self.manager)).collect()
+    }
+
+    fn vm_state(&self, vm: VmId) -> Option<VmState> {
+        self.manager.vm(vm.0).ok().map(|vm| describe::state(vm.state()))
+    }
+
+    fn vm_info(&self, vm: VmId) -> Result<VmInfo, Error> {
+        Ok(describe::info(self.vm(vm)?, &self.manager))
+    }
+
+    fn why(&self, vm: VmId) -> Result<Option<CrashRecord>, Error> {
+        Ok(self.vm(vm)?.crash().map(describe::crash))
+    }
+
+    fn vm_create(&mut self, request: &CreateRequest) -> Result<JobId, Error> {
+        let mut config = self.parse(&request.config)?;
+        let name = request.name.as_deref().map(|name| ("name", name));
+        let overrides = request.overrides.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        for (key, value) in overrides.chain(name) {
+            config = config
+                .with_override(key, value)
+                .map_err(|error| Error::new(error.to_string()))?;
+        }
+        let id = self.manager.create(config, &self.bundle).map_err(refused)?;
+        let message = describe::summary(self.vm(VmId(id))?, &self.manager).created();
+        let job = self.next_instant_job;
+        self.next_instant_job += 1;
+        self.messages.insert(job, Message::Now(message));
+        Ok(JobId(job))
+    }
+
+    fn vm_start(&mut self, vm: VmId) -> Result<JobId, Error> {
+        let job = self.manager.start(vm.0).map_err(refused)?;
+        Ok(self.job_with(job, String::new()))
+    }
+
+    fn vm_stop(&mut self, vm: VmId, stop: Stop) -> Result<JobId, Error> {
+        let title = self.vm(vm)?.title();
+        let patience = match stop {
+            Stop::Ask(patience) => Some(patience),
+            Stop::Force => None,
+        };
+        let job = self.manager.stop(vm.0, patience).map_err(refused)?;
+        Ok(self.job_with(job, format!("{title} stopped")))
+    }
+
+    fn vm_reset(&mut self, vm: VmId) -> Result<JobId, Error> {
+        let title = self.vm(vm)?.title();
+        let job = self.manager.reset(vm.0).map_err(refused)?;
+        Ok(self.job_with(job, format!("{title} reset")))
+    }
+
+    fn vm_destroy(&mut self, vm: VmId, urgency: Urgency) -> Result<JobId, Error> {
+        let target = self.vm(vm)?;
+        let (title, state) = (target.title(), target.state());
+        let is_live = matches!(state, vm::VmState::Running | vm::VmState::Paused | vm::VmState::Loading);
+        if is_live && urgency == Urgency::Normal {
+            return Err(Error::new(format!(
+                "{title} is {state}; stop it first, or use 'vm destroy {} --force'",
+                vm.0
+            )));
+        }
+        let job = self.manager.destroy(vm.0).map_err(refused)?;
+        Ok(self.job_with(job, format!("{title} destroyed")))
+    }
+
+    fn vm_pause(&mut self, vm: VmId) -> Result<(), Error> {
+        self.manager.pause(vm.0).map_err(refused)
+    }
+
+    fn vm_resume(&mut self, vm: VmId) -> Result<(), Error> {
+        self.manager.resume(vm.0).map_err(refused)
+    }
+
+    fn vm_set(&mut self, vm: VmId, settings: &VmSettings) -> Result<(), Error> {
+        let weight = match settings.weight {
+            Some(weight) => match u16::try_from(weight) {
+                Ok(weight @ 1..=10_000) => Some(weight),
+                _ => return Err(Error::new(format!("weight {weight}: allowed are 1 to 10000"))),
+            },
+            None => None,
+        };
+        let last = self.manager.shared().cpu_count() - 1;
+        let affinity = match &settings.affinity {
+            Some(cpus) => {
+                let mut mask = 0;
+                for &cpu in cpus {
+                    if cpu as usize > last {
+                        return Err(Error::new(format!("no CPU {cpu}: there are 0 to {last}")));
+                    }
+                    mask |= 1 << cpu;
+                }
+                Some(mask)
+            }
+            None => None,
+        };
+        self.manager.configure(vm.0, weight, affinity).map_err(refused)
+    }
+
+    fn job(&mut self, job: JobId) -> JobStatus {
+        if let Some(Message::Now(message)) = self.messages.get(&job.0) {
+            let message = message.clone();
+            self.messages.remove(&job.0);
+            return JobStatus::Done(Ok(message));
+        }
+        match self.manager.job(job::JobId(job.0)) {
+            job::JobStatus::Running { done_bytes, total_bytes, what } => {
+                JobStatus::Running { done_bytes, total_bytes, what: what.into() }
+            }
+            job::JobStatus::Done(result) => {
+                let message = match self.messages.remove(&job.0) {
+                    Some(Message::AtEnd(message) | Message::Now(message)) => message,
+                    None => String::new(),
+                };
+                JobStatus::Done(result.map(|()| message).map_err(refused))
+            }
+        }
+    }
+
+    fn cancel(&mut self, job: JobId) -> Result<(), Error> {
+        self.messages.remove(&job.0);
+        self.manager.abandon(job::JobId(job.0));
+        Ok(())
+    }
+
+    fn console_open(&mut self, vm: VmId, session: SessionId) -> Result<ConsoleInfo, Error> {
+        let end = Cursor(self.vm(vm)?.sink().output().end().position());
+        let watchers = self.watchers.entry(vm.0).or_default();
+        if !watchers.contains(&session) {
+            watchers.push(session);
+        }
+        let keyboard =
+            if watchers.first() == Some(&session) { Keyboard::Yours } else { Keyboard::Taken };
+        self.watch_counts(vm);
+        Ok(ConsoleInfo { end, keyboard })
+    }
+
+    fn console_close(&mut self, vm: VmId, session: SessionId) {
+        if let Some(watchers) = self.watchers.get_mut(&vm.0) {
+            watchers.retain(|&other| other != session);
+            if watchers.is_empty() {
+                self.watchers.remove(&vm.0);
+            }
+        }
+        self.watch_counts(vm);
+    }
+
+    fn console_end(&self, vm: VmId) -> Cursor {
+        self.manager.vm(vm.0).map_or(Cursor::OLDEST, |vm| Cursor(vm.sink().output().end().position()))
+    }
+
+    fn console_read(&mut self, vm: VmId, cursor: &mut Cursor, buf: &mut [u8]) -> ConsoleRead {
+        let Ok(vm) = self.manager.vm(vm.0) else { return ConsoleRead::default() };
+        let output = vm.sink().output();
+        let mut place = if *cursor == Cursor::OLDEST {
+            output.oldest_kept()
+        } else {
+            console::Cursor::at(cursor.0)
+        };
+        let console::Read { bytes, lost } = output.read(&mut place, buf);
+        *cursor = Cursor(place.position());
+        ConsoleRead { bytes, lost }
+    }
+
+    fn console_write(&mut self, vm: VmId, bytes: &[u8]) -> usize {
+        self.manager.type_in(vm.0, bytes).unwrap_or(0)
+    }
+
+    fn vcpus(&self, vm: Option<VmId>) -> Vec<VcpuSummary> {
+        let is_wanted = |other: &&HostVm| vm.is_none_or(|vm| vm.0 == other.id());
+        self.manager.vms().filter(is_wanted).flat_map(describe::vcpus).collect()
+    }
+
+    fn cpus(&self) -> Vec<CpuSummary> {
+        describe::cpus(&self.manager, &self.cpu_notes)
+    }
+
+    fn memory(&self) -> MemorySummary {
+        describe::memory(&self.manager)
+    }
+
+    fn images(&self) -> Vec<ImageSummary> {
+        let summary = |(name, bytes): (&str, &[u8])| ImageSummary {
+            name: name.into(),
+            size_bytes: bytes.len() as u64,
+            kind: words::image_kind(bytes).into(),
+        };
+        self.bundle.images().map(summary).collect()
+    }
+
+    fn configs(&self) -> Vec<ConfigSummary> {
+        let summary = |(name, text): (&str, &[u8])| {
+            let name = name.strip_suffix(".toml").unwrap_or(name);
+            match VmConfig::parse(&format!("{name}.toml"), text) {
+                Ok(config) => ConfigSummary {
+                    name: name.into(),
+                    vcpus: config.vcpus.into(),
+                    memory_bytes: config.memory_bytes,
+                    kernel: config.boot.kernel.clone(),
+                    error: None,
+                },
+                Err(error) => ConfigSummary {
+                    name: name.into(),
+                    vcpus: 0,
+                    memory_bytes: 0,
+                    kernel: String::new(),
+                    error: Some(error.to_string()),
+                },
+            }
+        };
+        self.bundle.configs().map(summary).collect()
+    }
+
+    fn config_text(&self, name: &str) -> Result<String, Error> {
+        let (text, file) = self.config(name)?;
+        core::str::from_utf8(text)
+            .map(String::from)
+            .map_err(|_| Error::new(format!("{file} is not text")))
+    }
+
+    fn config_check(&self, name: &str) -> Result<String, Error> {
+        let config = self.parse(name)?;
+        self.manager.check(&config, &self.bundle).map_err(refused)?;
+        Ok(format!(
+            "{} vCPU{}, {} MiB",
+            config.vcpus,
+            if config.vcpus == 1 { "" } else { "s" },
+            config.memory_bytes >> 20
+        ))
+    }
+
+    fn log_level(&self) -> LogLevel {
+        describe::level_of(log::max_level())
+    }
+
+    fn set_log_level(&mut self, level: LogLevel) {
+        let filter = match level {
+            LogLevel::Off => LevelFilter::Off,
+            LogLevel::Error => LevelFilter::Error,
+            LogLevel::Warn => LevelFilter::Warn,
+            LogLevel::Info => LevelFilter::Info,
+            LogLevel::Debug => LevelFilter::Debug,
+            LogLevel::Trace => LevelFilter::Trace,
+        };
+        log::set_max_level(filter);
+    }
+
+    fn log_end(&self) -> u64 {
+        journal::end()
+    }
+
+    fn log_lines(&self, from: u64, max: usize) -> Vec<LogLine> {
+        journal::lines(from, max)
+            .into_iter()
+            .map(|line| LogLine {
+                sequence: line.sequence,
+                time_ns: line.at.0,
+                level: describe::level_of(line.level.to_level_filter()),
+                target: line.target,
+                text: line.text,
+            })
+            .collect()
+    }
+
+    fn version(&self) -> VersionInfo {
+        VersionInfo {
+            version: env!("CARGO_PKG_VERSION").into(),
+            commit: option_env!("ROOST_COMMIT").unwrap_or_default().into(),
+            architecture: "AArch64 EL2".into(),
+            machine: self.machine.model.into(),
+            interrupt_controller: match host::gic_version() {
+                host::GicVersion::V2 => "GICv2".into(),
+                host::GicVersion::V3 => "GICv3".into(),
+            },
+            cpus: self.manager.shared().cpu_count() as u32,
+        }
+    }
+
+    fn uptime(&self) -> Duration {
+        Duration::from_nanos(host::now().0)
+    }
+
+    fn poweroff(&mut self) -> Result<(), Error> {
+        self.wanted_end = Some(End::Off);
+        Ok(())
+    }
+
+    fn reboot(&mut self) -> Result<(), Error> {
+        self.wanted_end = Some(End::Restart);
+        Ok(())
+    }
+
+    fn exit(&mut self, code: u8) -> Result<(), Error> {
+        self.wanted_end = Some(End::Exit(code));
+        Ok(())
+    }
+}
+

@@ -1,0 +1,177 @@
+//! The manager's answers in the shell's words.
+
+use super::HostVm;
+use crate::platform::Hardware;
+use crate::words;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use hv_core::{host, memory as ram};
+use log::LevelFilter;
+use shell::host::{
+    Count, CpuState, CpuSummary, CrashRecord, DeviceSummary, LogLevel, MemorySummary, Register,
+    VcpuInfo, VcpuState, VcpuSummary, VmId, VmInfo, VmState, VmSummary,
+};
+use vm_manager::board::Board;
+use vm_manager::crash;
+use vm_manager::manager::Manager;
+use vm_manager::sched::TaskState;
+use vm_manager::slot::VcpuSlot;
+use vm_manager::vm;
+
+pub(super) fn state(state: vm::VmState) -> VmState {
+    match state {
+        vm::VmState::Created => VmState::Created,
+        vm::VmState::Loading => VmState::Loading,
+        vm::VmState::Running => VmState::Running,
+        vm::VmState::Paused => VmState::Paused,
+        vm::VmState::Stopped => VmState::Stopped,
+        vm::VmState::Crashed => VmState::Crashed,
+    }
+}
+
+pub(super) fn summary(vm: &HostVm, manager: &Manager<Hardware>) -> VmSummary {
+    VmSummary {
+        id: VmId(vm.id()),
+        name: vm.name().into(),
+        state: state(vm.state()),
+        vcpus: vm.slots().len() as u32,
+        memory_bytes: vm.memory().0,
+        cpu_percent: manager.vm_percent(vm.id()),
+        uptime_ns: vm.uptime(host::now()).as_nanos() as u64,
+    }
+}
+
+pub(super) fn info(vm: &HostVm, manager: &Manager<Hardware>) -> VmInfo {
+    let board = vm.board();
+    let device = |device: vm_manager::board::DeviceInfo| DeviceSummary {
+        name: device.name.into(),
+        address: device.address,
+        interrupt: device.interrupt,
+    };
+    let (bad, last) = vm.bad_accesses();
+    let mut notes = Vec::new();
+    if bad > 0 {
+        notes.push(format!("{bad} accesses to where nothing is, the last one to {last}"));
+    }
+    let overwritten = vm.sink().output().overwritten_bytes();
+    if overwritten > 0 {
+        notes.push(format!("{overwritten} bytes of console output are no longer kept"));
+    }
+    notes.push(format!("{} KiB of stage-2 tables", vm.memory().1 >> 10));
+    VmInfo {
+        summary: summary(vm, manager),
+        reason: vm.crash().filter(|_| vm.state() == vm::VmState::Crashed).map(|c| c.fault.to_string()),
+        config: vm.config().file().into(),
+        interrupt_controller: board.interrupt_controller().into(),
+        restarts: vm.restarts(),
+        console_bytes: vm.sink().output().total_bytes(),
+        vcpu_list: vm.slots().iter().map(|slot| vcpu_info(vm, slot)).collect(),
+        devices: board.devices().into_iter().map(device).collect(),
+        notes,
+    }
+}
+
+fn vcpu_info(vm: &HostVm, slot: &VcpuSlot<Hardware>) -> VcpuInfo {
+    let counts = slot.exits().filter(|&(_, count)| count > 0);
+    VcpuInfo {
+        summary: vcpu(vm, slot),
+        exits_by_reason: counts.map(|(name, count)| Count { name: name.into(), count }).collect(),
+    }
+}
+
+fn vcpu(vm: &HostVm, slot: &VcpuSlot<Hardware>) -> VcpuSummary {
+    let (task, cpu, weight, affinity) = vm.placement(slot);
+    VcpuSummary {
+        vm_id: VmId(vm.id()),
+        vm_name: vm.name().into(),
+        vcpu: slot.index().into(),
+        state: match task {
+            TaskState::Off => VcpuState::Off,
+            TaskState::Held => VcpuState::Halted,
+            TaskState::Blocked => VcpuState::Idle,
+            TaskState::Queued => VcpuState::Ready,
+            TaskState::Running => VcpuState::Running,
+        },
+        cpu: Some(cpu as u32),
+        affinity: (0..64).filter(|cpu| affinity >> cpu & 1 != 0).collect(),
+        weight: weight.into(),
+        cpu_time_ns: slot.ran_ns(host::now()),
+        exits: slot.exits().map(|(_, count)| count).sum(),
+    }
+}
+
+pub(super) fn vcpus(vm: &HostVm) -> Vec<VcpuSummary> {
+    vm.slots().iter().map(|slot| vcpu(vm, slot)).collect()
+}
+
+pub(super) fn crash(record: crash::CrashRecord) -> CrashRecord {
+    let register = |(name, value): (&str, u64)| Register { name: name.into(), value };
+    CrashRecord {
+        reason: record.fault.to_string(),
+        time_ns: record.at.0,
+        vcpu: record.vcpu.into(),
+        pc: record.pc,
+        instruction: record.instruction,
+        registers: record.registers.into_iter().map(register).collect(),
+        last_exits: record.last_exits,
+    }
+}
+
+pub(super) fn cpus(manager: &Manager<Hardware>, failed: &[String]) -> Vec<CpuSummary> {
+    let shared = manager.shared();
+    let online = (0..shared.cpu_count()).map(|cpu| {
+        let (identity, affinity) = host::cpu_description(cpu);
+        CpuSummary {
+            id: cpu as u32,
+            hardware_id: affinity,
+            model: words::cpu_model(identity),
+            state: CpuState::Online,
+            busy_percent: manager.cpu_percent(cpu),
+            vcpus: shared.population(cpu) as u32,
+            running: shared.running(cpu).and_then(|slot| {
+                Some(format!("{}/{}", slot.vm()?.name(), slot.index()))
+            }),
+        }
+    });
+    let failed = failed.iter().enumerate().map(|(index, note)| CpuSummary {
+        id: (shared.cpu_count() + index) as u32,
+        hardware_id: 0,
+        model: note.clone(),
+        state: CpuState::Failed,
+        busy_percent: 0,
+        vcpus: 0,
+        running: None,
+    });
+    online.chain(failed).collect()
+}
+
+pub(super) fn memory(manager: &Manager<Hardware>) -> MemorySummary {
+    let all = ram::usage();
+    let (guests_bytes, guest_tables) = manager.memory();
+    let tables_bytes = all.own_tables + guest_tables;
+    let hypervisor_bytes = all.total.saturating_sub(all.free + guests_bytes);
+    let known = all.heap + tables_bytes + all.stacks;
+    MemorySummary {
+        total_bytes: all.total,
+        free_bytes: all.free,
+        guests_bytes,
+        hypervisor_bytes,
+        image_bytes: hypervisor_bytes.saturating_sub(known),
+        heap_bytes: all.heap,
+        heap_used_bytes: all.heap_used,
+        tables_bytes,
+        stacks_bytes: all.stacks,
+    }
+}
+
+pub(super) fn level_of(filter: LevelFilter) -> LogLevel {
+    match filter {
+        LevelFilter::Off => LogLevel::Off,
+        LevelFilter::Error => LogLevel::Error,
+        LevelFilter::Warn => LogLevel::Warn,
+        LevelFilter::Info => LogLevel::Info,
+        LevelFilter::Debug => LogLevel::Debug,
+        LevelFilter::Trace => LogLevel::Trace,
+    }
+}

@@ -1,0 +1,167 @@
+//! What the boot CPU does beside running guests: the serial shell, the VM manager, and the end of it all.
+
+use crate::host::Services;
+use crate::platform::Hardware;
+use crate::{boot_line, journal};
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::time::Duration;
+use hv_core::machine::{End, Machine};
+use hv_core::time::Instant;
+use hv_core::{console, host};
+use shell::session::{Options, Session, SessionId, TerminalKind};
+use spin::Once;
+use vm_manager::bundle::Bundle;
+use vm_manager::cpu_loop::{CpuLoop, Turn};
+use vm_manager::manager::Manager;
+use vm_manager::shared::Shared;
+
+/// What the other CPUs need to begin.
+static SHARED: Once<Arc<Shared<Hardware>>> = Once::new();
+
+/// Every CPU but the first runs this.
+fn other_cpu(index: usize) -> ! {
+    let shared = loop {
+        match SHARED.get() {
+            Some(shared) => break shared,
+            None => host::sleep(),
+        }
+    };
+    let mut cpu = CpuLoop::new(Arc::clone(shared), index);
+    loop {
+        cpu.turn(Instant::NEVER);
+    }
+}
+
+/// The boot CPU.
+pub(crate) fn run(machine: Machine) -> ! {
+    journal::init();
+    for note in &machine.notes {
+        log::warn!("{note}");
+    }
+    let (cpus, notes) = host::start_cpus(other_cpu);
+    for note in &notes {
+        log::warn!("{note}");
+    }
+    let shared = SHARED.call_once(|| Shared::new(Hardware, cpus));
+    for cpu in 1..cpus {
+        host::kick(cpu);
+    }
+    let bundle = read_bundle(&machine);
+    let epoch = epoch(&machine);
+    let entropy = host::now().0 ^ epoch.as_nanos() as u64;
+    let manager = Manager::new(Arc::clone(shared), epoch, entropy);
+    let banner = banner(&machine, cpus);
+    let terminal = match boot_line::value(machine.command_line, "roost.terminal").as_deref() {
+        Some("plain") => TerminalKind::Plain,
+        _ => TerminalKind::Probe,
+    };
+    let mut session = Session::new(SessionId(0), Options { terminal });
+    start_script(&machine, &bundle, &mut session);
+    write_all(&banner);
+    for note in machine.notes.iter().chain(&notes) {
+        write_all(&format!("warning: {note}\r\n"));
+    }
+    let services = Services::new(manager, bundle, machine, notes);
+    serve(services, session, CpuLoop::new(Arc::clone(shared), 0))
+}
+
+fn read_bundle(machine: &Machine) -> Bundle<'static> {
+    match machine.bundle.map(Bundle::parse) {
+        Some(Ok(bundle)) => bundle,
+        Some(Err(error)) => {
+            log::error!("the bundle cannot be used: {error}");
+            write_all(&format!("error: the bundle cannot be used: {error}\r\n"));
+            Bundle::default()
+        }
+        None => {
+            log::warn!("there is no bundle (initrd): no configurations and no images");
+            Bundle::default()
+        }
+    }
+}
+
+/// The time of day when the machine's clock read zero.
+fn epoch(machine: &Machine) -> Duration {
+    let now = Duration::from_nanos(host::now().0);
+    let wall = Duration::from_secs(machine.wall_clock_seconds.unwrap_or(0));
+    wall.saturating_sub(now)
+}
+
+fn banner(machine: &Machine, cpus: usize) -> String {
+    let memory = hv_core::memory::counters();
+    format!(
+        "\r\nRoost {} on {}: {} CPU{}, {} MiB of RAM free. 'help' lists the commands.\r\n",
+        env!("CARGO_PKG_VERSION"),
+        if machine.model.is_empty() { "an unnamed machine" } else { machine.model },
+        cpus,
+        if cpus == 1 { "" } else { "s" },
+        memory.free >> 20
+    )
+}
+
+fn start_script(machine: &Machine, bundle: &Bundle<'static>, session: &mut Session) {
+    if let Some(commands) = boot_line::value(machine.command_line, "roost.cmd") {
+        session.run_commands("roost.cmd", &commands);
+        return;
+    }
+    match bundle.autostart().map(core::str::from_utf8) {
+        Some(Ok(text)) => session.run_script("autostart", text),
+        Some(Err(_)) => write_all("error: autostart is not text\r\n"),
+        None => {}
+    }
+}
+
+/// Before the session has the console.
+fn write_all(text: &str) {
+    let mut rest = text.as_bytes();
+    while !rest.is_empty() {
+        let taken = console::write(rest);
+        rest = rest.get(taken..).unwrap_or_default();
+        console::service();
+    }
+}
+
+/// Does the host's own work and runs guests, in turn, for ever.
+fn serve(mut services: Services, mut session: Session, mut cpu: CpuLoop<Hardware>) -> ! {
+    loop {
+        let mut limit = services.poll();
+        attend(&mut session, &mut services);
+        if let Some(deadline) = session.next_deadline() {
+            limit = limit.min(Instant(deadline.as_nanos() as u64));
+        }
+        if session.needs_poll() || session.has_output() {
+            limit = limit.min(host::now() + SHARE);
+        }
+        if let Some(end) = services.wanted_end()
+            && !session.has_output()
+            && console::is_drained()
+        {
+            finish(end, &mut services);
+        }
+        while cpu.turn(limit) == Turn::Guests {}
+    }
+}
+
+/// How long guests run on this CPU between two slices of the host's own work.
+const SHARE: Duration = Duration::from_millis(1);
+
+/// Moves bytes between the serial port and its session, and lets the session work.
+fn attend(session: &mut Session, services: &mut Services) {
+    console::service();
+    let mut buf = [0; 128];
+    let room = session.input_room().min(buf.len());
+    if let Some(room) = buf.get_mut(..room) {
+        let count = console::read(room);
+        session.input(room.get(..count).unwrap_or_default());
+    }
+    session.poll(services, Duration::from_nanos(host::now().0));
+    services.send(session);
+}
+
+fn finish(end: End, services: &mut Services) {
+    host::end(end);
+    // Still here: the machine cannot be ended so.
+    services.end_failed(end);
+}
