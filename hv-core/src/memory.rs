@@ -58,7 +58,8 @@ fn find_room(
     ram: impl Iterator<Item = Range> + Clone,
     reserved: impl Iterator<Item = Range> + Clone,
 ) -> Option<Range> {
-    let starts = ram.clone().map(|range| range.start).chain(reserved.clone().map(|range| range.end));
+    let starts =
+        ram.clone().map(|range| range.start).chain(reserved.clone().map(|range| range.end));
     let candidate = |start: u64| {
         let start = start.next_multiple_of(PAGE_SIZE);
         Range { start, end: start + bytes.next_multiple_of(PAGE_SIZE) }
@@ -110,7 +111,10 @@ impl Frames<Dirty> {
         Self::from_pool(count as u64 * (2 << 20), |pool| pool.alloc_chunks(count, align))
     }
 
-    fn from_pool(len: u64, alloc: impl FnOnce(&mut FrameMap<'static>) -> Option<u64>) -> Option<Self> {
+    fn from_pool(
+        len: u64,
+        alloc: impl FnOnce(&mut FrameMap<'static>) -> Option<u64>,
+    ) -> Option<Self> {
         let addr = alloc(POOL.lock().as_mut()?)?;
         Some(Self { addr, len, state: PhantomData })
     }
@@ -304,5 +308,13 @@ pub fn usage() -> Usage {
     let (heap, heap_used) = heap_bytes();
     let (stacks, own_tables) = arch::own_bytes();
     let total = INSTALLED.load(core::sync::atomic::Ordering::Relaxed);
-    Usage { total, free: pool.free, heap, heap_used, own_tables, stacks, reserved: total - pool.total }
+    Usage {
+        total,
+        free: pool.free,
+        heap,
+        heap_used,
+        own_tables,
+        stacks,
+        reserved: total - pool.total,
+    }
 }

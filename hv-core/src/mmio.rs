@@ -55,7 +55,9 @@ impl Mmio {
             return 0;
         }
         // SAFETY: within the window that `new`'s caller promised is a device's.
-        unsafe { core::ptr::with_exposed_provenance::<u32>((self.base + offset) as usize).read_volatile() }
+        unsafe {
+            core::ptr::with_exposed_provenance::<u32>((self.base + offset) as usize).read_volatile()
+        }
     }
 
     /// Writes 32 bits; nothing outside of the window.
@@ -76,7 +78,9 @@ impl Mmio {
             return 0;
         }
         // SAFETY: as for `read32`.
-        unsafe { core::ptr::with_exposed_provenance::<u64>((self.base + offset) as usize).read_volatile() }
+        unsafe {
+            core::ptr::with_exposed_provenance::<u64>((self.base + offset) as usize).read_volatile()
+        }
     }
 
     /// Writes 64 bits; nothing outside of the window.

@@ -73,8 +73,10 @@ impl GuestRam {
         let mut done = 0;
         while done < len {
             let start = base.0 + done;
-            let frames = largest_run(start, len - done)
-                .ok_or_else(|| RamError::NoMemory { wanted: len, free: memory::counters().free + done })?;
+            let frames = largest_run(start, len - done).ok_or_else(|| RamError::NoMemory {
+                wanted: len,
+                free: memory::counters().free + done,
+            })?;
             done += frames.len();
             runs.push(Run { start, frames });
         }
@@ -190,7 +192,9 @@ fn largest_run(start: u64, len: u64) -> Option<Frames<Dirty>> {
     let chunks = usize::try_from(len.div_ceil(CHUNK)).ok()?;
     if chunks >= PER_GIB && start.is_multiple_of(1 << 30) {
         let whole = chunks / PER_GIB * PER_GIB;
-        if let Some(frames) = Frames::chunks(whole, PER_GIB).or_else(|| Frames::chunks(PER_GIB, PER_GIB)) {
+        if let Some(frames) =
+            Frames::chunks(whole, PER_GIB).or_else(|| Frames::chunks(PER_GIB, PER_GIB))
+        {
             return Some(frames);
         }
     }

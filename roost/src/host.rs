@@ -18,9 +18,9 @@ use hv_core::{console as serial, host};
 use log::LevelFilter;
 use shell::error::Error;
 use shell::host::{
-    ConfigSummary, ConsoleInfo, ConsoleRead, CpuSummary, CrashRecord, CreateRequest,
-    Cursor, Host, ImageSummary, JobId, JobStatus, Keyboard, LogLevel, LogLine, MemorySummary, Stop,
-    Urgency, VcpuSummary, VersionInfo, VmId, VmInfo, VmSettings, VmState, VmSummary,
+    ConfigSummary, ConsoleInfo, ConsoleRead, CpuSummary, CrashRecord, CreateRequest, Cursor, Host,
+    ImageSummary, JobId, JobStatus, Keyboard, LogLevel, LogLine, MemorySummary, Stop, Urgency,
+    VcpuSummary, VersionInfo, VmId, VmInfo, VmSettings, VmState, VmSummary,
 };
 use shell::session::{Session, SessionId};
 use vm_manager::bundle::Bundle;
@@ -173,9 +173,8 @@ impl Host for Services {
         let name = request.name.as_deref().map(|name| ("name", name));
         let overrides = request.overrides.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         for (key, value) in overrides.chain(name) {
-            config = config
-                .with_override(key, value)
-                .map_err(|error| Error::new(error.to_string()))?;
+            config =
+                config.with_override(key, value).map_err(|error| Error::new(error.to_string()))?;
         }
         let id = self.manager.create(config, &self.bundle).map_err(refused)?;
         let message = describe::summary(self.vm(VmId(id))?, &self.manager).created();
@@ -209,7 +208,8 @@ impl Host for Services {
     fn vm_destroy(&mut self, vm: VmId, urgency: Urgency) -> Result<JobId, Error> {
         let target = self.vm(vm)?;
         let (title, state) = (target.title(), target.state());
-        let is_live = matches!(state, vm::VmState::Running | vm::VmState::Paused | vm::VmState::Loading);
+        let is_live =
+            matches!(state, vm::VmState::Running | vm::VmState::Paused | vm::VmState::Loading);
         if is_live && urgency == Urgency::Normal {
             return Err(Error::new(format!(
                 "{title} is {state}; stop it first, or use 'vm destroy {} --force'",
@@ -302,7 +302,9 @@ impl Host for Services {
     }
 
     fn console_end(&self, vm: VmId) -> Cursor {
-        self.manager.vm(vm.0).map_or(Cursor::OLDEST, |vm| Cursor(vm.sink().output().end().position()))
+        self.manager
+            .vm(vm.0)
+            .map_or(Cursor::OLDEST, |vm| Cursor(vm.sink().output().end().position()))
     }
 
     fn console_read(&mut self, vm: VmId, cursor: &mut Cursor, buf: &mut [u8]) -> ConsoleRead {
@@ -451,4 +453,3 @@ impl Host for Services {
         Ok(())
     }
 }
-

@@ -20,7 +20,9 @@ pub(crate) fn cpu_model(midr: u64) -> String {
         (0x41, 0xd40) => "Neoverse-V1",
         (0x41, 0xd49) => "Neoverse-N2",
         (0x00, 0x051) => "QEMU max",
-        _ => return format!("implementer {implementer:#04x} part {part:#05x} r{variant}p{revision}"),
+        _ => {
+            return format!("implementer {implementer:#04x} part {part:#05x} r{variant}p{revision}");
+        }
     };
     format!("{name} r{variant}p{revision}")
 }
@@ -29,7 +31,9 @@ pub(crate) fn cpu_model(midr: u64) -> String {
 pub(crate) fn image_kind(bytes: &[u8]) -> &'static str {
     const ARM64_MAGIC_AT: usize = 56;
     match bytes {
-        _ if bytes.get(ARM64_MAGIC_AT..ARM64_MAGIC_AT + 4) == Some(b"ARM\x64") => "Linux arm64 Image",
+        _ if bytes.get(ARM64_MAGIC_AT..ARM64_MAGIC_AT + 4) == Some(b"ARM\x64") => {
+            "Linux arm64 Image"
+        }
         [0x7f, b'E', b'L', b'F', ..] => "ELF",
         [0x1f, 0x8b, ..] => "gzip",
         [b'0', b'7', b'0', b'7', b'0', ..] => "cpio archive",

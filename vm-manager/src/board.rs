@@ -90,7 +90,12 @@ pub trait Board<P: Platform<Board = Self>>: Send + Sync + Sized {
     /// An access to a device.
     fn access(&self, access: Access, core: &mut Core<P>, now: Instant) -> Reply;
     /// An exit that only this architecture has.
-    fn handle(&self, exit: <P::Cpu as GuestCpu>::ArchExit, core: &mut Core<P>, vm: &Vm<P>) -> ControlFlow<Stop>;
+    fn handle(
+        &self,
+        exit: <P::Cpu as GuestCpu>::ArchExit,
+        core: &mut Core<P>,
+        vm: &Vm<P>,
+    ) -> ControlFlow<Stop>;
     /// Which of [`Self::EXIT_NAMES`] an exit counts as.
     fn exit_index(exit: &<P::Cpu as GuestCpu>::ArchExit) -> usize;
     /// When the loaded vCPU's emulated timers want [`Self::tick`].

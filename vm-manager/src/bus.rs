@@ -60,12 +60,14 @@ impl Bus {
         device: SharedDevice,
     ) -> Result<(), Overlap> {
         let end = base.0.checked_add(len).ok_or(Overlap)?;
-        let clashes =
-            |window: &Window| window.space == space && window.base < end && base.0 < window.base + window.len;
+        let clashes = |window: &Window| {
+            window.space == space && window.base < end && base.0 < window.base + window.len
+        };
         if self.windows.iter().any(clashes) {
             return Err(Overlap);
         }
-        let at = self.windows.partition_point(|window| (window.space, window.base) < (space, base.0));
+        let at =
+            self.windows.partition_point(|window| (window.space, window.base) < (space, base.0));
         self.windows.insert(at, Window { space, base: base.0, len, device });
         Ok(())
     }
@@ -74,7 +76,8 @@ impl Bus {
     #[inline]
     pub fn access(&self, access: Access, now: Instant) -> Reply {
         let Access { space, addr, width, op } = access;
-        let at = self.windows.partition_point(|window| (window.space, window.base) <= (space, addr.0));
+        let at =
+            self.windows.partition_point(|window| (window.space, window.base) <= (space, addr.0));
         let Some(window) = at.checked_sub(1).and_then(|at| self.windows.get(at)) else {
             return Reply::NoDevice;
         };
@@ -149,7 +152,8 @@ mod tests {
     fn windows_never_overlap() {
         let mut bus = Bus::default();
         bus.place(Space::Mmio, GuestPhysAddr(0x1000), 0x1000, cell(0)).unwrap();
-        for (base, len) in [(0x1fff, 1), (0, 0x1001), (0x1800, 0x10), (0, 0x10_0000), (u64::MAX, 2)] {
+        for (base, len) in [(0x1fff, 1), (0, 0x1001), (0x1800, 0x10), (0, 0x10_0000), (u64::MAX, 2)]
+        {
             assert_eq!(bus.place(Space::Mmio, GuestPhysAddr(base), len, cell(0)), Err(Overlap));
         }
         bus.place(Space::Mmio, GuestPhysAddr(0x2000), 0x1000, cell(0)).unwrap();

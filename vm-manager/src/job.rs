@@ -59,12 +59,23 @@ enum Phase {
     Delay(Instant),
     /// Until no vCPU runs or is loaded.
     Quiesce,
-    Zero { done: u64 },
-    Load { loader: Loader, entry: GuestPhysAddr, argument: u64 },
+    Zero {
+        done: u64,
+    },
+    Load {
+        loader: Loader,
+        entry: GuestPhysAddr,
+        argument: u64,
+    },
     /// The power key is down until then.
-    KeyDown { until: Instant, deadline: Instant },
+    KeyDown {
+        until: Instant,
+        deadline: Instant,
+    },
     /// The guest has until then.
-    Await { deadline: Instant },
+    Await {
+        deadline: Instant,
+    },
     Ended(Option<Result<(), Error>>),
 }
 
@@ -138,7 +149,8 @@ impl<P: Platform> Job<P> {
     }
 
     pub(crate) fn status(&mut self) -> JobStatus {
-        let plain = |what: &str| JobStatus::Running { done_bytes: 0, total_bytes: 0, what: what.into() };
+        let plain =
+            |what: &str| JobStatus::Running { done_bytes: 0, total_bytes: 0, what: what.into() };
         match &mut self.phase {
             Phase::Ended(result) => JobStatus::Done(result.take().unwrap_or(Ok(()))),
             Phase::Delay(_) => plain("waiting to restart"),
@@ -291,4 +303,3 @@ fn split_mix(state: &mut u64) -> u64 {
     z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ z >> 31
 }
-

@@ -219,7 +219,12 @@ impl<P: Platform> Manager<P> {
     /// # Errors
     ///
     /// None of these CPUs exists.
-    pub fn configure(&mut self, id: u32, weight: Option<u16>, affinity: Option<u64>) -> Result<(), Error> {
+    pub fn configure(
+        &mut self,
+        id: u32,
+        weight: Option<u16>,
+        affinity: Option<u64>,
+    ) -> Result<(), Error> {
         let vm = Arc::clone(self.vm(id)?);
         let last = self.shared.cpu_count() - 1;
         let all = u64::MAX >> (63 - last.min(63));
@@ -382,4 +387,3 @@ impl<P: Platform> Vm<P> {
         format!("vm {} '{}'", self.id(), self.name())
     }
 }
-

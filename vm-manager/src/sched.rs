@@ -93,7 +93,10 @@ impl<T: Clone> Scheduler<T> {
     /// A scheduler of `cpus` CPUs, 1 to 64.
     #[must_use]
     pub fn new(cpus: usize) -> Self {
-        Self { tasks: Vec::new(), queues: (0..cpus.clamp(1, 64)).map(|_| Queue::default()).collect() }
+        Self {
+            tasks: Vec::new(),
+            queues: (0..cpus.clamp(1, 64)).map(|_| Queue::default()).collect(),
+        }
     }
 
     /// Adds a vCPU, off. `affinity` must name a CPU that exists: others of it are ignored.
@@ -271,7 +274,12 @@ impl<T: Clone> Scheduler<T> {
     }
 
     /// Changes weight or affinity. Returns the CPU that must give it up, if it is with one that it may no longer use.
-    pub fn configure(&mut self, id: TaskId, weight: Option<u16>, affinity: Option<CpuMask>) -> Option<usize> {
+    pub fn configure(
+        &mut self,
+        id: TaskId,
+        weight: Option<u16>,
+        affinity: Option<CpuMask>,
+    ) -> Option<usize> {
         let affinity = affinity.map(|mask| self.usable(mask));
         let task = self.task_mut(id)?;
         if let Some(weight) = weight {
@@ -335,7 +343,13 @@ impl<T: Clone> Scheduler<T> {
     fn first_waiting(&self, cpu: usize) -> Option<TaskId> {
         let virtual_ns = |id: &TaskId| self.task(*id).map_or(u64::MAX, |task| task.virtual_ns);
         let may_run = |id: &&TaskId| !self.must_leave(**id, cpu);
-        self.queues.get(cpu)?.waiting.iter().filter(may_run).min_by_key(|id| virtual_ns(id)).copied()
+        self.queues
+            .get(cpu)?
+            .waiting
+            .iter()
+            .filter(may_run)
+            .min_by_key(|id| virtual_ns(id))
+            .copied()
     }
 
     /// Takes one that waits for another CPU, whose state is in nobody's registers.
@@ -385,11 +399,7 @@ impl<T: Clone> Scheduler<T> {
         // Who slept has not saved time up, beyond half a slice; who comes from another CPU, whose virtual time
         // is another, starts with those here.
         let earliest = floor_ns.saturating_sub(slice_ns / 2);
-        task.virtual_ns = if task.cpu == cpu {
-            task.virtual_ns.max(earliest)
-        } else {
-            floor_ns
-        };
+        task.virtual_ns = if task.cpu == cpu { task.virtual_ns.max(earliest) } else { floor_ns };
         task.state = TaskState::Queued;
         task.cpu = cpu;
         if let Some(queue) = self.queues.get_mut(cpu) {

@@ -29,7 +29,8 @@ struct Sample {
 impl Sample {
     fn update(&mut self, total_ns: u64, period_ns: u64) {
         let used = total_ns.saturating_sub(self.total_ns);
-        self.percent = u32::try_from((used * 100 + period_ns / 2) / period_ns.max(1)).unwrap_or(u32::MAX);
+        self.percent =
+            u32::try_from((used * 100 + period_ns / 2) / period_ns.max(1)).unwrap_or(u32::MAX);
         self.total_ns = total_ns;
     }
 }

@@ -65,9 +65,10 @@ impl VmState {
     pub fn after(self, event: VmEvent) -> Option<Self> {
         use VmEvent as E;
         match (self, event) {
-            (Self::Created | Self::Running | Self::Paused | Self::Stopped | Self::Crashed, E::Load) => {
-                Some(Self::Loading)
-            }
+            (
+                Self::Created | Self::Running | Self::Paused | Self::Stopped | Self::Crashed,
+                E::Load,
+            ) => Some(Self::Loading),
             (Self::Loading, E::Loaded) | (Self::Paused, E::Resume) => Some(Self::Running),
             (Self::Running, E::Pause) => Some(Self::Paused),
             (Self::Loading, E::LoadFailed) => Some(Self::Stopped),
@@ -143,9 +144,8 @@ impl<P: Platform> Vm<P> {
         let bell: Arc<dyn Bell> = Arc::<Shared<P>>::clone(shared);
         let sink = Arc::new(ConsoleSink::new(config.console_ring_bytes, bell));
         let platform = shared.platform();
-        let mut ram = platform
-            .new_ram(virt_map::RAM_BASE, config.memory_bytes)
-            .map_err(NotMade::Memory)?;
+        let mut ram =
+            platform.new_ram(virt_map::RAM_BASE, config.memory_bytes).map_err(NotMade::Memory)?;
         let slots: Vec<_> =
             (0..config.vcpus).map(|index| VcpuSlot::new(index, Arc::clone(shared))).collect();
         let parts = Parts { config: &config, slots: &slots, sink: Arc::clone(&sink), epoch };
@@ -390,7 +390,12 @@ impl<P: Platform> Vm<P> {
     /// # Errors
     ///
     /// See [`CpuOnError`].
-    pub fn cpu_on(&self, index: u64, entry: GuestPhysAddr, argument: u64) -> Result<(), CpuOnError> {
+    pub fn cpu_on(
+        &self,
+        index: u64,
+        entry: GuestPhysAddr,
+        argument: u64,
+    ) -> Result<(), CpuOnError> {
         let slot = usize::try_from(index).ok().and_then(|index| self.slots.get(index));
         let (slot, task) = slot
             .and_then(|slot| slot.task().map(|task| (slot, task)))

@@ -61,7 +61,10 @@ pub(super) fn info(vm: &HostVm, manager: &Manager<Hardware>) -> VmInfo {
     notes.push(format!("{} KiB of stage-2 tables", vm.memory().1 >> 10));
     VmInfo {
         summary: summary(vm, manager),
-        reason: vm.crash().filter(|_| vm.state() == vm::VmState::Crashed).map(|c| c.fault.to_string()),
+        reason: vm
+            .crash()
+            .filter(|_| vm.state() == vm::VmState::Crashed)
+            .map(|c| c.fault.to_string()),
         config: vm.config().file().into(),
         interrupt_controller: board.interrupt_controller().into(),
         restarts: vm.restarts(),
@@ -129,9 +132,9 @@ pub(super) fn cpus(manager: &Manager<Hardware>, failed: &[String]) -> Vec<CpuSum
             state: CpuState::Online,
             busy_percent: manager.cpu_percent(cpu),
             vcpus: shared.population(cpu) as u32,
-            running: shared.running(cpu).and_then(|slot| {
-                Some(format!("{}/{}", slot.vm()?.name(), slot.index()))
-            }),
+            running: shared
+                .running(cpu)
+                .and_then(|slot| Some(format!("{}/{}", slot.vm()?.name(), slot.index()))),
         }
     });
     let failed = failed.iter().enumerate().map(|(index, note)| CpuSummary {

@@ -38,14 +38,8 @@ pub enum VmState {
 
 impl VmState {
     /// All states.
-    pub const ALL: [Self; 6] = [
-        Self::Created,
-        Self::Loading,
-        Self::Running,
-        Self::Paused,
-        Self::Stopped,
-        Self::Crashed,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Created, Self::Loading, Self::Running, Self::Paused, Self::Stopped, Self::Crashed];
 
     /// The name that is shown, and by which a user gives it.
     #[must_use]

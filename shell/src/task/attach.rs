@@ -146,9 +146,11 @@ impl Attach {
                 let why = why.map_or_else(String::new, |why| format!(": {why}"));
                 let more = match state {
                     VmState::Crashed => format!(" ('vm why {}' tells more)", self.vm),
-                    VmState::Created | VmState::Loading | VmState::Running | VmState::Paused | VmState::Stopped => {
-                        String::new()
-                    }
+                    VmState::Created
+                    | VmState::Loading
+                    | VmState::Running
+                    | VmState::Paused
+                    | VmState::Stopped => String::new(),
                 };
                 writeln!(context.out, "{title} {state}{why}{more}")?;
             }

@@ -17,7 +17,8 @@ pub(super) fn init() -> u64 {
         frequency => frequency,
     };
     // Relaxed: other CPUs start later, and starting them orders this.
-    NS_PER_TICK.store(((1_000_000_000_u128 << 32) / u128::from(frequency)) as u64, Ordering::Relaxed);
+    NS_PER_TICK
+        .store(((1_000_000_000_u128 << 32) / u128::from(frequency)) as u64, Ordering::Relaxed);
     TICKS_PER_NS.store(((u128::from(frequency) << 32) / 1_000_000_000) as u64, Ordering::Relaxed);
     frequency
 }

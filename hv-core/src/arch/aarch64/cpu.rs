@@ -1,8 +1,8 @@
 //! How EL2 confines its guests: the registers that are the same for all of them.
 
 use super::idregs::{self, HostIds};
-use super::{insn, percpu};
 use super::stage::IPA_BITS;
+use super::{insn, percpu};
 use aarch64_cpu::registers::{CNTHCTL_EL2, HCR_EL2, VTCR_EL2};
 
 /// `HCR_EL2` while a guest runs, and in between. Arm ARM D19.2.48.

@@ -4,9 +4,9 @@
 //!
 //! The tree is not trusted: its structure is [checked](check) before the parser, which assumes a good one, sees it.
 
+use super::psci::Conduit;
 use crate::machine::Range;
 use crate::mmio::Mmio;
-use super::psci::Conduit;
 use core::fmt;
 use fdt::Fdt;
 use fdt::node::FdtNode;
@@ -178,7 +178,11 @@ impl Platform {
             if text(node, "device_type") == Some("memory") {
                 for region in node.reg().into_iter().flatten() {
                     let size = region.size.unwrap_or(0) as u64;
-                    add(&mut self.ram, range(region.starting_address.addr() as u64, size), "memory regions")?;
+                    add(
+                        &mut self.ram,
+                        range(region.starting_address.addr() as u64, size),
+                        "memory regions",
+                    )?;
                 }
             }
             if text(node, "device_type") == Some("cpu") {
@@ -187,19 +191,20 @@ impl Platform {
             for compatible in strings(node, "compatible") {
                 match compatible {
                     "arm,pl011" => {
-                        let uart = registers(node, 0)
-                            .map(|registers| UartNode {
-                                registers,
-                                interrupt: interrupt(node, 0),
-                                clock_hz: clock(&fdt, node),
-                            });
+                        let uart = registers(node, 0).map(|registers| UartNode {
+                            registers,
+                            interrupt: interrupt(node, 0),
+                            clock_hz: clock(&fdt, node),
+                        });
                         if let Some(slot) = uarts.iter_mut().find(|slot| slot.is_none()) {
                             *slot = uart.map(|uart| (node.name, uart));
                         }
                     }
                     "arm,pl031" => self.rtc = registers(node, 0),
                     "arm,gic-v3" => self.gic_v3(node)?,
-                    "arm,cortex-a15-gic" | "arm,gic-400" | "arm,cortex-a7-gic" => self.gic_v2(node)?,
+                    "arm,cortex-a15-gic" | "arm,gic-400" | "arm,cortex-a7-gic" => {
+                        self.gic_v2(node)?
+                    }
                     "arm,armv8-timer" => {
                         self.virtual_timer = interrupt(node, 2);
                         self.hypervisor_timer = interrupt(node, 3);
@@ -256,7 +261,8 @@ impl Platform {
 
     fn reserved_memory(&mut self, node: FdtNode<'_, 'static>) -> Result<(), DiscoveryError> {
         for region in node.reg().into_iter().flatten() {
-            let range = range(region.starting_address.addr() as u64, region.size.unwrap_or(0) as u64);
+            let range =
+                range(region.starting_address.addr() as u64, region.size.unwrap_or(0) as u64);
             add(&mut self.reserved, range, "reserved regions")?;
             if node.property("no-map").is_some() {
                 add(&mut self.no_map, range, "reserved regions")?;
@@ -296,9 +302,10 @@ impl Platform {
     }
 
     fn gic_v2(&mut self, node: FdtNode<'_, 'static>) -> Result<(), DiscoveryError> {
-        let part = |index| registers(node, index).ok_or(DiscoveryError::Missing(
-            "virtual interface of the GIC (GICH and GICV)",
-        ));
+        let part = |index| {
+            registers(node, index)
+                .ok_or(DiscoveryError::Missing("virtual interface of the GIC (GICH and GICV)"))
+        };
         let parts = [part(0)?, part(1)?, part(2)?, part(3)?];
         for range in parts.iter().take(3) {
             add(&mut self.devices, Some(*range), "devices")?;
@@ -320,7 +327,11 @@ fn range(start: u64, size: u64) -> Option<Range> {
     (size > 0).then_some(Range { start, end })
 }
 
-fn add(regions: &mut Regions, range: Option<Range>, what: &'static str) -> Result<(), DiscoveryError> {
+fn add(
+    regions: &mut Regions,
+    range: Option<Range>,
+    what: &'static str,
+) -> Result<(), DiscoveryError> {
     let Some(range) = range else { return Ok(()) };
     let slot = regions.iter_mut().find(|slot| slot.is_none());
     *slot.ok_or(DiscoveryError::TooMany(what))? = Some(range);

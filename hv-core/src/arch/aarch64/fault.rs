@@ -10,12 +10,15 @@ use super::{insn, percpu};
 pub(super) extern "C" fn host_exception(kind: u64, frame_pointer: u64) {
     const SYNCHRONOUS: u64 = 0;
     const CLASS_UNKNOWN: u64 = 0;
-    let (esr, elr, far) =
-        (insn::esr_el2::read(), insn::elr_el2::read(), insn::far_el2::read());
+    let (esr, elr, far) = (insn::esr_el2::read(), insn::elr_el2::read(), insn::far_el2::read());
     let image = insn::image_layout();
-    if kind == SYNCHRONOUS && esr >> 26 == CLASS_UNKNOWN && (image.start..image.text_end).contains(&elr) {
+    if kind == SYNCHRONOUS
+        && esr >> 26 == CLASS_UNKNOWN
+        && (image.start..image.text_end).contains(&elr)
+    {
         // SAFETY: within our own text, which is mapped and readable.
-        let instruction = unsafe { core::ptr::with_exposed_provenance::<u32>(elr as usize).read_volatile() };
+        let instruction =
+            unsafe { core::ptr::with_exposed_provenance::<u32>(elr as usize).read_volatile() };
         if instruction == insn::HLT_SEMIHOSTING {
             insn::elr_el2::write(elr + 4);
             return;

@@ -32,10 +32,8 @@ struct EarlyPool {
 // are reached as any other table is, under the lock of `HOST`.
 unsafe impl Sync for EarlyPool {}
 
-static POOL: EarlyPool = EarlyPool {
-    tables: UnsafeCell::new([[0; 512]; EARLY_TABLES]),
-    used: UnsafeCell::new(0),
-};
+static POOL: EarlyPool =
+    EarlyPool { tables: UnsafeCell::new([[0; 512]; EARLY_TABLES]), used: UnsafeCell::new(0) };
 
 /// Tables from the image itself, while there is no pool of frames.
 struct Early;
@@ -92,13 +90,12 @@ pub(super) fn build(platform: &Platform) -> Result<u64, MapError> {
     ] {
         add(identity(Range { start, end }, perms, Memory::Normal))?;
     }
-    let holes = || platform.no_map.iter().flatten().map(|hole| hole.page_aligned()).chain([whole_image]);
+    let holes =
+        || platform.no_map.iter().flatten().map(|hole| hole.page_aligned()).chain([whole_image]);
     for ram in platform.ram.iter().flatten() {
         // RAM that does not fill its last page is of no use.
-        let ram = Range {
-            start: ram.start.next_multiple_of(PAGE_SIZE),
-            end: ram.end & !(PAGE_SIZE - 1),
-        };
+        let ram =
+            Range { start: ram.start.next_multiple_of(PAGE_SIZE), end: ram.end & !(PAGE_SIZE - 1) };
         let mut at = ram.start;
         while at < ram.end {
             let inside = holes().find(|hole| hole.start <= at && at < hole.end);
@@ -120,7 +117,8 @@ pub(super) fn build(platform: &Platform) -> Result<u64, MapError> {
 
 /// Takes the tables over, once there are frames.
 pub(super) fn adopt(root: u64) {
-    *HOST.lock() = Some(Host { root, tables: FrameTables::default(), next_stack: STACKS, stack_bytes: 0 });
+    *HOST.lock() =
+        Some(Host { root, tables: FrameTables::default(), next_stack: STACKS, stack_bytes: 0 });
 }
 
 /// The root of the tables.

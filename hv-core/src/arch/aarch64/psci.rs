@@ -1,9 +1,7 @@
 //! The host's firmware: starting CPUs, and ending the machine. PSCI, Arm DEN 0022.
 
 use super::insn;
-use smccc::psci::{
-    PSCI_CPU_ON_64, PSCI_SYSTEM_OFF, PSCI_SYSTEM_RESET,
-};
+use smccc::psci::{PSCI_CPU_ON_64, PSCI_SYSTEM_OFF, PSCI_SYSTEM_RESET};
 use spin::Once;
 
 /// The instruction that calls the firmware.

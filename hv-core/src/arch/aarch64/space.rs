@@ -103,7 +103,6 @@ impl Translation {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

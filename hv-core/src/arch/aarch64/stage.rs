@@ -45,7 +45,12 @@ impl Format for Stage2 {
         };
         let access = u64::from(perms.read) << 6 | u64::from(perms.write) << 7;
         let never_execute = u64::from(!perms.execute) << 54;
-        addr | leaf_type(level) | access | never_execute | attributes | INNER_SHAREABLE | ACCESS_FLAG
+        addr | leaf_type(level)
+            | access
+            | never_execute
+            | attributes
+            | INNER_SHAREABLE
+            | ACCESS_FLAG
     }
 
     fn kind(entry: u64, level: u32) -> Kind {

@@ -4,7 +4,9 @@
 #![expect(unsafe_code)]
 
 use super::discovery::UartNode;
-use arm_pl011_uart::{DataBits, Interrupts, LineConfig, Parity, PL011Registers, StopBits, Uart, UniqueMmioPointer};
+use arm_pl011_uart::{
+    DataBits, Interrupts, LineConfig, PL011Registers, Parity, StopBits, Uart, UniqueMmioPointer,
+};
 use core::ptr::NonNull;
 
 /// The UART, as the firmware or the emulator left its line settings.
@@ -15,7 +17,8 @@ pub(crate) struct HostUart {
 impl HostUart {
     /// The UART of `node`. There is one driver of it at a time: the boot hands it over.
     pub(super) fn new(node: &UartNode) -> Option<Self> {
-        let pointer = core::ptr::with_exposed_provenance_mut::<PL011Registers>(node.registers.start as usize);
+        let pointer =
+            core::ptr::with_exposed_provenance_mut::<PL011Registers>(node.registers.start as usize);
         let pointer = NonNull::new(pointer)?;
         // SAFETY: the device tree says that these are a PL011's registers, mapped as device memory (or the
         // MMU is off); our caller sees to it that there is one driver.
@@ -65,7 +68,9 @@ impl HostUart {
             Sending::Waiting => receive | Interrupts::TXI,
         };
         self.uart.set_interrupt_masks(masks);
-        self.uart.clear_interrupts(Interrupts::OEI | Interrupts::BEI | Interrupts::PEI | Interrupts::FEI);
+        self.uart.clear_interrupts(
+            Interrupts::OEI | Interrupts::BEI | Interrupts::PEI | Interrupts::FEI,
+        );
     }
 }
 

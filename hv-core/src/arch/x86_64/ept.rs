@@ -21,9 +21,8 @@ impl Format for Ept {
             Memory::Normal => 6 << 3, // write-back
             Memory::Device => 0,      // uncacheable
         };
-        let access = u64::from(perms.read)
-            | u64::from(perms.write) << 1
-            | u64::from(perms.execute) << 2;
+        let access =
+            u64::from(perms.read) | u64::from(perms.write) << 1 | u64::from(perms.execute) << 2;
         addr | access | memory_type | if level > 0 { LARGE } else { 0 }
     }
 

@@ -28,7 +28,8 @@ fn tree() -> Vec<u8> {
     fdt.end_node(reserved).unwrap();
     for (name, base, spi) in [("uart@9000000", 0x900_0000, 1), ("uart@9001000", 0x900_1000, 8)] {
         let uart = fdt.begin_node(name).unwrap();
-        fdt.property_string_list("compatible", vec!["arm,pl011".into(), "arm,primecell".into()]).unwrap();
+        fdt.property_string_list("compatible", vec!["arm,pl011".into(), "arm,primecell".into()])
+            .unwrap();
         fdt.property_array_u64("reg", &[base, 0x1000]).unwrap();
         fdt.property_array_u32("interrupts", &[0, spi, 4]).unwrap();
         fdt.end_node(uart).unwrap();
@@ -44,7 +45,11 @@ fn tree() -> Vec<u8> {
     fdt.property_array_u32("interrupts", &[1, 9, 4]).unwrap();
     fdt.end_node(gic).unwrap();
     let timer = fdt.begin_node("timer").unwrap();
-    fdt.property_string_list("compatible", vec!["arm,armv8-timer".into(), "arm,armv7-timer".into()]).unwrap();
+    fdt.property_string_list(
+        "compatible",
+        vec!["arm,armv8-timer".into(), "arm,armv7-timer".into()],
+    )
+    .unwrap();
     fdt.property_array_u32("interrupts", &[1, 13, 4, 1, 14, 4, 1, 11, 4, 1, 10, 4]).unwrap();
     fdt.end_node(timer).unwrap();
     let psci = fdt.begin_node("psci").unwrap();

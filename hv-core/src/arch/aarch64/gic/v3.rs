@@ -1,8 +1,6 @@
 //! GICv3 and later. GIC specification IHI 0069; chapter 12 has the registers.
 
-use super::{
-    Activity, CpuInterface, GicError, HOST_PRIORITY, KICK_SGI, Power, VirtualInterface,
-};
+use super::{Activity, CpuInterface, GicError, HOST_PRIORITY, KICK_SGI, Power, VirtualInterface};
 use crate::arch::aarch64::discovery::{GicV3Node, Interrupt, Trigger};
 use crate::arch::aarch64::insn;
 use crate::arch::aarch64::list_register::Underflow;
@@ -244,9 +242,22 @@ const PRIORITIES: [[Accessors; 4]; 2] = [
 ];
 
 static LIST: [Accessors; 16] = accessors![
-    ich_lr0_el2, ich_lr1_el2, ich_lr2_el2, ich_lr3_el2, ich_lr4_el2, ich_lr5_el2, ich_lr6_el2,
-    ich_lr7_el2, ich_lr8_el2, ich_lr9_el2, ich_lr10_el2, ich_lr11_el2, ich_lr12_el2, ich_lr13_el2,
-    ich_lr14_el2, ich_lr15_el2,
+    ich_lr0_el2,
+    ich_lr1_el2,
+    ich_lr2_el2,
+    ich_lr3_el2,
+    ich_lr4_el2,
+    ich_lr5_el2,
+    ich_lr6_el2,
+    ich_lr7_el2,
+    ich_lr8_el2,
+    ich_lr9_el2,
+    ich_lr10_el2,
+    ich_lr11_el2,
+    ich_lr12_el2,
+    ich_lr13_el2,
+    ich_lr14_el2,
+    ich_lr15_el2,
 ];
 
 /// How often a status bit of the hardware is read before we go on without it.
