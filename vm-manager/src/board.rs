@@ -88,7 +88,7 @@ pub trait Board<P: Platform<Board = Self>>: Send + Sync + Sized {
     /// An interrupt of the host that is for the loaded vCPU.
     fn host_event(&self, event: HostEvent, core: &mut Core<P>);
     /// An access to a device.
-    fn access(&self, access: Access, core: &mut Core<P>, now: Instant) -> Reply;
+    fn access(&self, access: Access, core: &mut Core<P>, platform: &P) -> Reply;
     /// An exit that only this architecture has.
     fn handle(
         &self,

@@ -13,7 +13,6 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::sync::Arc;
 use core::time::Duration;
-use hv_core::exit::Fault;
 use hv_core::guest::GuestMemory;
 use hv_core::machine::HostEvent;
 use hv_core::time::Instant;
@@ -97,13 +96,15 @@ impl<P: Platform> CpuLoop<P> {
         let deadline = limit.min(slice_end).min(loaded.vm.board().deadline(&loaded.core));
         let deadline = deadline.min(self.timers.values().map(|&(at, _)| at).min().unwrap_or(Instant::NEVER));
         arm(&mut self.armed, platform, deadline);
+        let before = slot.ran_ns(now);
         slot.enter(self.cpu, now);
         let stop = run::run(loaded, self.cpu, &shared, !known);
         let ended = platform.now();
         if ended >= self.armed {
             self.armed = Instant(0);
         }
-        let ran = slot.leave(ended);
+        slot.leave(ended);
+        let ran = slot.ran_ns(ended).saturating_sub(before);
         shared.scheduler().charge(self.cpu, Duration::from_nanos(ran));
         self.stopped(&slot, stop);
     }
@@ -130,8 +131,8 @@ impl<P: Platform> CpuLoop<P> {
                 self.leave(TaskState::Held);
                 shared.request(Request::Reset(vm_id));
             }
-            Stop::Crashed(fault) => {
-                let record = self.record(fault);
+            Stop::Crashed => {
+                let record = self.record();
                 self.leave(TaskState::Held);
                 if let Some(record) = record {
                     shared.request(Request::Crash(vm_id, record));
@@ -148,16 +149,16 @@ impl<P: Platform> CpuLoop<P> {
         scheduler.leave(self.cpu, state);
     }
 
-    fn record(&self, fault: Fault) -> Option<CrashRecord> {
+    fn record(&self) -> Option<CrashRecord> {
         let Loaded { vm, core, slot } = self.loaded.as_ref()?;
+        let fault = core.fault?;
         let mut word = [0; 4];
         let address = core.cpu.instruction_address();
         let instruction = address
             .filter(|&address| vm.ram().read(address, &mut word).is_ok())
             .map(|_| u32::from_le_bytes(word));
-        let names: alloc::vec::Vec<_> = COMMON_EXITS.iter().chain(P::Board::EXIT_NAMES).collect();
         let describe = |(kind, pc): (u8, u64)| {
-            let name = names.get(usize::from(kind)).map_or("?", |name| **name);
+            let name = COMMON_EXITS.get(usize::from(kind)).copied().unwrap_or("instruction");
             format!("{name} at {pc:#x}")
         };
         Some(CrashRecord {

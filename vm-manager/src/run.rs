@@ -5,14 +5,16 @@ use crate::bus::Reply;
 use crate::cpu_loop::Loaded;
 use crate::platform::Platform;
 use crate::shared::{HOST_WORK, HOST_WORK_SOON, RESCHEDULE, Shared};
-use crate::slot::{ATTENTION, COMMON_EXITS, EVICT, STOP};
+use crate::slot::{ATTENTION, COMMON_EXITS, Core, EVICT, STOP, VcpuSlot};
 use core::ops::ControlFlow::{self, Break, Continue};
-use hv_core::exit::{Exit, Fault};
+use core::sync::atomic::Ordering;
+use hv_core::exit::Exit;
 use hv_core::machine::HostEvent;
 use hv_core::vcpu::GuestCpu;
 
 /// Why a vCPU gave its CPU back.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
 pub enum Stop {
     /// It waits for an interrupt.
     Idle,
@@ -26,10 +28,11 @@ pub enum Stop {
     PowerOff,
     /// It asked for its VM to be reset.
     Reset,
-    /// It did something that no CPU can continue from.
-    Crashed(Fault),
+    /// It did something that no CPU can continue from: [`Core::fault`](crate::slot::Core::fault).
+    Crashed,
 }
 
+// Indices into COMMON_EXITS.
 const MMIO: usize = 0;
 const IDLE: usize = 1;
 const YIELD: usize = 2;
@@ -43,37 +46,30 @@ pub(crate) fn run<P: Platform>(
     shared: &Shared<P>,
     heeded: u32,
 ) -> Stop {
-    const FLAGS: u32 = RESCHEDULE | HOST_WORK | HOST_WORK_SOON;
     let Loaded { slot, vm, core } = loaded;
     let board = vm.board();
+    let flags = shared.flags_of(cpu);
+    let heeded = heeded & (RESCHEDULE | HOST_WORK | HOST_WORK_SOON);
     loop {
-        let events = slot.events();
-        if events != 0 {
-            if events & ATTENTION != 0 {
-                slot.clear(ATTENTION);
-                board.attend(core);
-            }
-            if events & (STOP | EVICT) != 0 {
-                return if events & STOP != 0 { Stop::Held } else { Stop::Preempted };
-            }
+        // What is raised after these two looks has a kick behind it, which ends the guest's run at once.
+        if slot.events() != 0
+            && let Break(stop) = events(slot, board, core)
+        {
+            return stop;
         }
-        if shared.flags(cpu) & FLAGS & heeded != 0 {
+        if flags.load(Ordering::Relaxed) & heeded != 0 {
             return Stop::Preempted;
         }
         let exit = core.cpu.run();
-        let kind = match &exit {
-            Exit::Device(_) => MMIO,
-            Exit::Idle => IDLE,
-            Exit::Yield => YIELD,
-            Exit::Interrupt => INTERRUPT,
-            Exit::Arch(exit) => COMMON_EXITS.len() + P::Board::exit_index(exit),
-            Exit::Fatal(_) => FATAL,
-        };
-        slot.count(kind);
-        core.trail.note(kind as u8, core.cpu.pc());
+        core.trail.note(&exit, core.cpu.pc());
         let flow = match exit {
+            Exit::Arch(exit) => {
+                slot.count(COMMON_EXITS.len() + P::Board::exit_index(&exit));
+                board.handle(exit, core, vm)
+            }
             Exit::Device(access) => {
-                match board.access(access, core, shared.platform().now()) {
+                slot.count(MMIO);
+                match board.access(access, core, shared.platform()) {
                     Reply::Value(value) => core.cpu.finish_read(value),
                     Reply::Done => core.cpu.finish(),
                     Reply::NoDevice => {
@@ -83,17 +79,25 @@ pub(crate) fn run<P: Platform>(
                 }
                 Continue(())
             }
-            Exit::Arch(exit) => board.handle(exit, core, vm),
+            Exit::Interrupt => {
+                slot.count(INTERRUPT);
+                interrupt(board, core, shared, cpu)
+            }
             Exit::Idle => {
+                slot.count(IDLE);
                 core.cpu.finish();
-                if board.has_pending(core) { Continue(()) } else { Break(Stop::Idle) }
+                idle(slot, board, core, shared, cpu)
             }
             Exit::Yield => {
+                slot.count(YIELD);
                 core.cpu.finish();
                 if shared.scheduler().has_waiting(cpu) { Break(Stop::Preempted) } else { Continue(()) }
             }
-            Exit::Interrupt => interrupts(loaded_core(board, core), shared, cpu),
-            Exit::Fatal(fault) => Break(Stop::Crashed(fault)),
+            Exit::Fatal(fault) => {
+                slot.count(FATAL);
+                core.fault = Some(fault);
+                Break(Stop::Crashed)
+            }
         };
         if let Break(stop) = flow {
             return stop;
@@ -101,32 +105,87 @@ pub(crate) fn run<P: Platform>(
     }
 }
 
-/// Takes every interrupt that waits; those for the loaded vCPU go to its board.
-fn interrupts<P: Platform>(
-    mut to_guest: impl FnMut(HostEvent),
+/// Does what is asked of the vCPU.
+fn events<P: Platform>(slot: &VcpuSlot<P>, board: &P::Board, core: &mut Core<P>) -> ControlFlow<Stop> {
+    let events = slot.events();
+    if events & ATTENTION != 0 {
+        slot.clear(ATTENTION);
+        board.attend(core);
+    }
+    if events & STOP != 0 {
+        Break(Stop::Held)
+    } else if events & EVICT != 0 {
+        Break(Stop::Preempted)
+    } else {
+        Continue(())
+    }
+}
+
+/// Takes an interrupt that waits; one for the loaded vCPU goes to its board. If more wait, the guest does not get far.
+#[inline]
+fn interrupt<P: Platform>(
+    board: &P::Board,
+    core: &mut Core<P>,
     shared: &Shared<P>,
     cpu: usize,
 ) -> ControlFlow<Stop> {
-    let mut flow = Continue(());
-    while let Some(event) = shared.platform().next_event() {
-        match event {
-            // Whoever kicked has left a flag or an event, which the loop looks at first.
-            HostEvent::Kick => {}
-            HostEvent::Timer => flow = Break(Stop::Preempted),
-            HostEvent::Console => {
-                shared.flag(cpu, HOST_WORK);
-                flow = Break(Stop::Preempted);
-            }
-            HostEvent::GuestTimer | HostEvent::GuestInterruptController => to_guest(event),
-            HostEvent::Spurious(number) => log::warn!("spurious interrupt {number} on CPU {cpu}"),
+    match shared.platform().next_event() {
+        Some(event @ (HostEvent::GuestTimer | HostEvent::GuestInterruptController)) => {
+            board.host_event(event, core);
+            Continue(())
+        }
+        // Whoever kicked has left a flag or an event, which the loop looks at first.
+        Some(HostEvent::Kick) | None => Continue(()),
+        Some(HostEvent::Timer) => Break(Stop::Preempted),
+        Some(HostEvent::Console) => {
+            shared.flag(cpu, HOST_WORK);
+            Break(Stop::Preempted)
+        }
+        Some(HostEvent::Spurious(number)) => {
+            log::warn!("spurious interrupt {number} on CPU {cpu}");
+            Continue(())
         }
     }
-    flow
 }
 
-fn loaded_core<'a, P: Platform>(
-    board: &'a P::Board,
-    core: &'a mut crate::slot::Core<P>,
-) -> impl FnMut(HostEvent) + 'a {
-    |event| board.host_event(event, core)
+/// The guest waits for an interrupt. While nobody else wants this CPU, it sleeps with the vCPU in place, so that the guest's
+/// own interrupts find the shortest way back.
+fn idle<P: Platform>(
+    slot: &VcpuSlot<P>,
+    board: &P::Board,
+    core: &mut Core<P>,
+    shared: &Shared<P>,
+    cpu: usize,
+) -> ControlFlow<Stop> {
+    let platform = shared.platform();
+    if board.has_pending(core) {
+        return Continue(());
+    }
+    if !shared.scheduler().doze(cpu) {
+        return Break(Stop::Idle);
+    }
+    let mut since = platform.now();
+    slot.rests(since);
+    shared.sleeps(cpu, since);
+    let flow = loop {
+        if slot.events() != 0 {
+            break Continue(());
+        }
+        // Flags that are not heeded now are worth the while when there is nothing else to do.
+        if shared.flags_of(cpu).load(Ordering::SeqCst) != 0 || board.deadline(core) <= since {
+            break Break(Stop::Idle);
+        }
+        platform.sleep();
+        match interrupt(board, core, shared, cpu) {
+            // An interrupt for the guest, or a kick whose reason the next look finds.
+            Continue(()) if board.has_pending(core) => break Continue(()),
+            Continue(()) => since = platform.now(),
+            Break(_) => break Break(Stop::Idle),
+        }
+    };
+    let now = platform.now();
+    shared.woke(cpu, now);
+    slot.runs(now);
+    shared.scheduler().rouse(cpu);
+    flow
 }

@@ -57,6 +57,8 @@ struct Queue {
     loaded: Option<TaskId>,
     /// The one that runs has a slice timer.
     is_sliced: bool,
+    /// The one that runs waits for an interrupt, in place: the CPU is free for others.
+    is_dozing: bool,
     /// Never less than the virtual time of what last ran here: where newcomers start.
     floor_ns: u64,
 }
@@ -197,7 +199,11 @@ impl<T: Clone> Scheduler<T> {
         };
         let virtual_ns = self.task(id).map_or(0, |task| task.virtual_ns);
         let is_urgent = virtual_ns + WAKE_GRANULARITY_NS < running.virtual_ns;
-        if is_urgent || !queue.is_sliced { Notice::Cpu(cpu) } else { Notice::Nobody }
+        if is_urgent || !queue.is_sliced || queue.is_dozing {
+            Notice::Cpu(cpu)
+        } else {
+            Notice::Nobody
+        }
     }
 
     /// The vCPU that runs on `cpu` waits for an interrupt. Its state stays loaded.
@@ -250,6 +256,25 @@ impl<T: Clone> Scheduler<T> {
             && let Some(task) = self.task_mut(id)
         {
             task.is_loaded = false;
+        }
+    }
+
+    /// The vCPU on `cpu` waits for an interrupt, and would stay in place for it. Refused, with `false`, when others want the
+    /// CPU.
+    pub fn doze(&mut self, cpu: usize) -> bool {
+        match self.queues.get_mut(cpu) {
+            Some(queue) if queue.waiting.is_empty() => {
+                queue.is_dozing = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The vCPU on `cpu` no longer waits in place.
+    pub fn rouse(&mut self, cpu: usize) {
+        if let Some(queue) = self.queues.get_mut(cpu) {
+            queue.is_dozing = false;
         }
     }
 
@@ -370,7 +395,9 @@ impl<T: Clone> Scheduler<T> {
     /// The CPU where a vCPU that wakes will run soonest.
     fn place(&self, task: &Task<T>) -> usize {
         let is_idle = |cpu: usize| {
-            self.queues.get(cpu).is_some_and(|q| q.running.is_none() && q.waiting.is_empty())
+            self.queues.get(cpu).is_some_and(|queue| {
+                (queue.running.is_none() || queue.is_dozing) && queue.waiting.is_empty()
+            })
         };
         let may_stay = task.affinity & 1 << task.cpu != 0;
         // Loaded means that only that CPU can run it, or must put it first.

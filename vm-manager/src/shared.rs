@@ -96,7 +96,14 @@ impl<P: Platform> Shared<P> {
 
     #[inline]
     pub(crate) fn flags(&self, cpu: usize) -> u32 {
-        self.cpus.get(cpu).map_or(0, |shared| shared.flags.load(Ordering::SeqCst))
+        self.flags_of(cpu).load(Ordering::SeqCst)
+    }
+
+    /// The flags of CPU `cpu`; of nobody, which stay down, if there is no such CPU.
+    #[inline]
+    pub(crate) fn flags_of(&self, cpu: usize) -> &AtomicU32 {
+        static NOBODY: AtomicU32 = AtomicU32::new(0);
+        self.cpus.get(cpu).map_or(&NOBODY, |shared| &shared.flags)
     }
 
     pub(crate) fn take_flags(&self, cpu: usize, flags: u32) -> u32 {

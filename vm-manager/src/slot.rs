@@ -8,6 +8,7 @@ use crate::vm::Vm;
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use hv_core::exit::{Exit, Fault};
 use hv_core::guest::GuestPhysAddr;
 use hv_core::sync::Mutex;
 use hv_core::time::Instant;
@@ -33,30 +34,43 @@ pub struct Core<P: Platform> {
     pub private: <P::Board as Board<P>>::Private,
     /// Its last exits.
     pub trail: Trail,
+    /// What it cannot go on from.
+    pub fault: Option<Fault>,
 }
 
 /// The last exits of a vCPU, for the crash record.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Trail {
     entries: [(u64, u8); 16],
-    next: u8,
+    next: usize,
 }
 
 impl Trail {
-    /// Notes an exit of kind `kind` at `pc`.
+    /// Notes an exit at `pc`.
     #[inline]
-    pub fn note(&mut self, kind: u8, pc: u64) {
-        let next = usize::from(self.next) % self.entries.len();
+    pub fn note<A>(&mut self, exit: &Exit<A>, pc: u64) {
+        let kind = match exit {
+            Exit::Device(_) => 0,
+            Exit::Idle => 1,
+            Exit::Yield => 2,
+            Exit::Interrupt => 3,
+            Exit::Fatal(_) => 4,
+            Exit::Arch(_) => 5,
+        };
+        let next = self.next % self.entries.len();
         self.entries[next] = (pc, kind);
-        self.next = self.next.wrapping_add(1);
+        self.next = next + 1;
     }
 
-    /// Kind and PC, the oldest first.
+    /// What it was, as an index into the kinds of [`COMMON_EXITS`] (beyond them: of one architecture), and the PC; the oldest
+    /// first.
     pub fn iter(&self) -> impl Iterator<Item = (u8, u64)> {
         let len = self.entries.len();
-        let start = usize::from(self.next) % len;
-        let entries = self.entries;
-        (0..len).map(move |i| entries[(start + i) % len]).filter(|&(pc, kind)| (pc, kind) != (0, 0)).map(|(pc, kind)| (kind, pc))
+        let (entries, start) = (self.entries, self.next);
+        (0..len)
+            .map(move |i| entries[(start + i) % len])
+            .filter(|&entry| entry != (0, 0))
+            .map(|(pc, kind)| (kind, pc))
     }
 }
 
@@ -153,6 +167,7 @@ impl<P: Platform> VcpuSlot<P> {
         self.events.fetch_or(event, Ordering::SeqCst);
     }
 
+    /// SeqCst: pairs with [`Self::attend`] when it is about to sleep.
     #[inline]
     pub(crate) fn events(&self) -> u32 {
         self.events.load(Ordering::SeqCst)
@@ -168,13 +183,27 @@ impl<P: Platform> VcpuSlot<P> {
         self.running_on.store(cpu, Ordering::SeqCst);
     }
 
-    /// Counts the time since [`Self::enter`], and says that it runs nowhere. Returns that time in nanoseconds.
-    pub(crate) fn leave(&self, now: Instant) -> u64 {
-        self.running_on.store(NOWHERE, Ordering::SeqCst);
+    /// It waits for an interrupt, in place: the time is not its own.
+    pub(crate) fn rests(&self, now: Instant) {
         let since = self.running_since_ns.swap(0, Ordering::Relaxed);
-        let ran = now.0.saturating_sub(since);
-        self.ran_ns.fetch_add(ran, Ordering::Relaxed);
-        ran
+        self.ran_ns.fetch_add(now.0.saturating_sub(since), Ordering::Relaxed);
+    }
+
+    /// It runs again.
+    pub(crate) fn runs(&self, now: Instant) {
+        self.running_since_ns.store(now.0.max(1), Ordering::Relaxed);
+    }
+
+    /// Whether it runs, and does not wait in place.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.running_since_ns.load(Ordering::Relaxed) != 0
+    }
+
+    /// Counts the time that it has run, and says that it runs nowhere.
+    pub(crate) fn leave(&self, now: Instant) {
+        self.running_on.store(NOWHERE, Ordering::SeqCst);
+        self.rests(now);
     }
 
     /// CPU time that it has had, in nanoseconds.

@@ -153,7 +153,8 @@ impl<P: Platform> Vm<P> {
         let mask = config.affinity.bits();
         for slot in &slots {
             let (cpu, private) = board.new_core(slot.index(), &ram);
-            let core = Core { cpu, index: slot.index(), private, trail: Trail::default() };
+            let core =
+                Core { cpu, index: slot.index(), private, trail: Trail::default(), fault: None };
             slot.bring_home(Box::new(core));
             let task = shared.scheduler().add(Arc::clone(slot), config.weight, mask);
             slot.set_task(task);

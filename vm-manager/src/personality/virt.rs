@@ -285,7 +285,7 @@ impl<P: ArmPlatform> Board<P> for Virt<P> {
     }
 
     #[inline]
-    fn access(&self, access: Access, core: &mut Core<P>, now: Instant) -> Reply {
+    fn access(&self, access: Access, core: &mut Core<P>, platform: &P) -> Reply {
         if let Some((frame, offset)) = self.gic_frame(access.addr) {
             let vcpu = usize::from(core.index);
             let lrs = core.cpu.list_registers();
@@ -297,7 +297,7 @@ impl<P: ArmPlatform> Board<P> for Virt<P> {
                 }
             };
         }
-        self.bus.access(access, now)
+        self.bus.access(access, platform.now())
     }
 
     #[inline]

@@ -6,7 +6,7 @@
 use super::discovery::{self, DiscoveryError, MAX_CPUS, Platform};
 use super::percpu::PerCpu;
 use super::uart::HostUart;
-use super::{clock, cpu, gic, insn, mmu, psci};
+use super::{clock, cpu, gic, insn, lines, mmu, psci};
 use crate::machine::{Machine, Range};
 use crate::memory;
 use crate::sync::Mutex;
@@ -181,6 +181,7 @@ fn start(platform: Platform, root: u64) -> Result<Machine, BootError> {
     mmu::adopt(root);
     psci::init(platform.conduit);
     clock::init();
+    lines::init(platform);
     let boot_cpu = insn::mpidr_el1::read() & AFFINITY;
     PerCpu::new(0, boot_cpu).install();
     if let Some(uart) = platform_uart() {

@@ -67,10 +67,20 @@ enum Extension {
 }
 
 impl Load {
-    /// A plain 64-bit read into general register `general`.
+    /// How the read that this syndrome tells of is completed: of a device, or of a system register.
+    #[inline]
     #[must_use]
-    pub const fn whole(general: u8) -> Self {
-        Self { general, width: Width::B8, extension: Extension::Zero }
+    pub const fn from_esr(esr: u64) -> Self {
+        if esr >> 26 & 0x3f != class::DATA_ABORT {
+            let general = (esr >> 5 & 31) as u8;
+            return Self { general, width: Width::B8, extension: Extension::Zero };
+        }
+        let extension = match (esr & SSE != 0, esr & SF != 0) {
+            (false, _) => Extension::Zero,
+            (true, false) => Extension::SignTo32,
+            (true, true) => Extension::SignTo64,
+        };
+        Self { general: (esr >> 16 & 31) as u8, width: width(esr), extension }
     }
 
     /// What the destination holds after `value` was read.
@@ -110,16 +120,14 @@ mod class {
     pub(super) const DATA_ABORT: u64 = 0x24;
 }
 
-/// Interprets the syndrome of a synchronous exit. `x` gives the general registers, 31 as zero.
-///
-/// Also says how a device read is to be completed; it means nothing after other exits.
-#[inline]
-pub fn decode(syndrome: Syndrome, x: impl Fn(u8) -> u64) -> (Exit<ArchExit>, Load) {
+/// Interprets the syndrome of a synchronous exit. `x` gives the general registers, 31 as zero. How a read is completed,
+/// [`Load::from_esr`] says.
+#[inline(always)]
+pub fn decode(syndrome: Syndrome, x: impl Fn(u8) -> u64) -> Exit<ArchExit> {
     let Syndrome { esr, .. } = syndrome;
     let iss = esr & 0x1ff_ffff;
-    let plain = |exit| (exit, Load::whole(31));
     match esr >> 26 & 0x3f {
-        class::HVC64 => plain(Exit::Arch(ArchExit::Hvc(iss as u16))),
+        class::HVC64 => Exit::Arch(ArchExit::Hvc(iss as u16)),
         class::DATA_ABORT => data_abort(syndrome, x),
         class::SYSTEM => {
             let access = SystemAccess {
@@ -127,12 +135,12 @@ pub fn decode(syndrome: Syndrome, x: impl Fn(u8) -> u64) -> (Exit<ArchExit>, Loa
                 general: (iss >> 5 & 31) as u8,
                 direction: if iss & 1 == 0 { Direction::Write } else { Direction::Read },
             };
-            (Exit::Arch(ArchExit::System(access)), Load::whole(access.general))
+            Exit::Arch(ArchExit::System(access))
         }
         // ISS.TI: 0 WFI, 1 WFE, 2 WFIT, 3 WFET. The timed ones are not offered, and may return early.
-        class::WFX if iss & 0b11 == 0 => plain(Exit::Idle),
-        class::WFX => plain(Exit::Yield),
-        class::SMC64 => plain(Exit::Arch(ArchExit::Smc(iss as u16))),
+        class::WFX if iss & 0b11 == 0 => Exit::Idle,
+        class::WFX => Exit::Yield,
+        class::SMC64 => Exit::Arch(ArchExit::Smc(iss as u16)),
         class::UNKNOWN
         | class::CP15_MCR..=class::CP14_LDC
         | class::FP
@@ -141,38 +149,43 @@ pub fn decode(syndrome: Syndrome, x: impl Fn(u8) -> u64) -> (Exit<ArchExit>, Loa
         | class::LS64
         | class::CP14_MRRC
         | class::SVE
-        | class::SME => plain(Exit::Arch(ArchExit::Undefined)),
-        class::INSTRUCTION_ABORT => plain(Exit::Fatal(abort_fault(syndrome, FaultKind::Fetch))),
-        _ => plain(Exit::Fatal(Fault { kind: FaultKind::Unexpected, syndrome: esr })),
+        | class::SME => Exit::Arch(ArchExit::Undefined),
+        class::INSTRUCTION_ABORT => Exit::Fatal(abort_fault(syndrome, FaultKind::Fetch)),
+        _ => Exit::Fatal(Fault { kind: FaultKind::Unexpected, syndrome: esr }),
     }
 }
 
-/// ISS of a data abort: ISV, SAS, SSE, SRT, SF, WnR, S1PTW, DFSC.
-fn data_abort(syndrome: Syndrome, x: impl Fn(u8) -> u64) -> (Exit<ArchExit>, Load) {
-    const ISV: u64 = 1 << 24;
-    const SSE: u64 = 1 << 21;
-    const SF: u64 = 1 << 15;
-    const WNR: u64 = 1 << 6;
-    let Syndrome { esr, .. } = syndrome;
-    let width = match esr >> 22 & 3 {
+const ISV: u64 = 1 << 24;
+const SSE: u64 = 1 << 21;
+const SF: u64 = 1 << 15;
+const WNR: u64 = 1 << 6;
+
+/// ISS.SAS of a data abort.
+#[inline]
+const fn width(esr: u64) -> Width {
+    match esr >> 22 & 3 {
         0 => Width::B1,
         1 => Width::B2,
         2 => Width::B4,
         _ => Width::B8,
-    };
-    let general = (esr >> 16 & 31) as u8;
-    let extension = match (esr & SSE != 0, esr & SF != 0) {
-        (false, _) => Extension::Zero,
-        (true, false) => Extension::SignTo32,
-        (true, true) => Extension::SignTo64,
-    };
-    let load = Load { general, width, extension };
-    if esr & ISV == 0 || esr & STAGE1_WALK != 0 || status(esr) != Status::Translation {
-        return (Exit::Fatal(abort_fault(syndrome, FaultKind::Undecodable)), load);
     }
-    let op = if esr & WNR != 0 { Op::Write(x(general) & width.ones()) } else { Op::Read };
-    let access = Access { space: Space::Mmio, addr: syndrome.address(), width, op };
-    (Exit::Device(access), load)
+}
+
+/// ISS of a data abort: ISV, SAS, SSE, SRT, SF, WnR, S1PTW, DFSC.
+#[inline(always)]
+fn data_abort(syndrome: Syndrome, x: impl Fn(u8) -> u64) -> Exit<ArchExit> {
+    let Syndrome { esr, .. } = syndrome;
+    let is_decoded = esr & (ISV | STAGE1_WALK) == ISV && status(esr) == Status::Translation;
+    if !is_decoded {
+        return Exit::Fatal(abort_fault(syndrome, FaultKind::Undecodable));
+    }
+    let width = width(esr);
+    let op = if esr & WNR != 0 {
+        Op::Write(x((esr >> 16 & 31) as u8) & width.ones())
+    } else {
+        Op::Read
+    };
+    Exit::Device(Access { space: Space::Mmio, addr: syndrome.address(), width, op })
 }
 
 const STAGE1_WALK: u64 = 1 << 7;
@@ -186,6 +199,7 @@ enum Status {
 
 /// IFSC and DFSC, the fault status code: 0b0001xx translation, 0b0011xx permission; 0b000000 is an
 /// address size fault: the guest's address is beyond the IPA space, so nothing is there either.
+#[inline]
 fn status(esr: u64) -> Status {
     match esr & 0x3f {
         0b00_0000..=0b00_0111 => Status::Translation,
@@ -194,6 +208,7 @@ fn status(esr: u64) -> Status {
     }
 }
 
+#[cold]
 fn abort_fault(syndrome: Syndrome, otherwise: fn(GuestPhysAddr) -> FaultKind) -> Fault {
     let Syndrome { esr, .. } = syndrome;
     let addr = syndrome.address();
@@ -224,7 +239,7 @@ mod tests {
     const IL: u64 = 1 << 25;
 
     fn exit(class: u64, iss: u64) -> Exit<ArchExit> {
-        decode(Syndrome { esr: class << 26 | IL | iss, ..Syndrome::default() }, |_| 0).0
+        decode(Syndrome { esr: class << 26 | IL | iss, ..Syndrome::default() }, |_| 0)
     }
 
     fn abort(iss: u64) -> (Exit<ArchExit>, Load) {
@@ -233,7 +248,8 @@ mod tests {
             far: 0xffff_0000_1234_5018,
             hpfar: 0x9000 << 4,
         };
-        decode(syndrome, |general| if general == 31 { 0 } else { 0x1111_2222_3333_4400 + u64::from(general) })
+        let x = |general| if general == 31 { 0 } else { 0x1111_2222_3333_4400 + u64::from(general) };
+        (decode(syndrome, x), Load::from_esr(syndrome.esr))
     }
 
     const TRANSLATION_LEVEL_1: u64 = 0b000101;
@@ -282,7 +298,7 @@ mod tests {
     #[test]
     fn a_fetch_from_a_hole_is_fatal_to_the_guest() {
         let syndrome = Syndrome { esr: 0x20 << 26 | IL | 0b000110, far: 0xdead_0004, hpfar: 0xdead0 << 4 };
-        let (Exit::Fatal(fault), _) = decode(syndrome, |_| 0) else { panic!("not fatal") };
+        let Exit::Fatal(fault) = decode(syndrome, |_| 0) else { panic!("not fatal") };
         assert_eq!(fault.kind, FaultKind::Fetch(GuestPhysAddr(0xdead_0004)));
     }
 
@@ -307,6 +323,7 @@ mod tests {
         let Exit::Arch(ArchExit::System(access)) = exit(0x18, iss) else { panic!("not a register") };
         assert_eq!(access.register, SystemRegister::new(3, 0, 12, 11, 5));
         assert_eq!((access.general, access.direction), (3, Direction::Write));
+        assert_eq!(Load::from_esr(0x18 << 26 | iss | 1).general, 3);
     }
 
     /// Every exception class of the table in D19.2.40 that EL2 can see, and all that it cannot.

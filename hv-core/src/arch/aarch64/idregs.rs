@@ -2,7 +2,7 @@
 //!
 //! `HCR_EL2.TID3` traps the whole block of op0 3, op1 0, CRn 0, CRm 1 to 7 (Arm ARM D19.2.48). Each field
 //! that is kept is kept on purpose; every other field reads zero, which says "not implemented" for
-//! all fields but the signed ones that [`value`] sets to all ones.
+//! all fields but the signed ones that are kept.
 
 use super::sysreg::SystemRegister;
 
@@ -65,13 +65,37 @@ pub fn has_pointer_authentication(ids: &HostIds) -> bool {
     keep(ids.isar1, &ISAR1) | keep(ids.isar2, &ISAR2) != 0
 }
 
-/// The guest's value of an identification register, or `None` if `register` is not one.
-#[must_use]
-pub fn value(register: SystemRegister, host: &HostIds, gic: GicVersion) -> Option<u64> {
-    if (register.op0(), register.op1(), register.crn()) != (3, 0, 0) {
-        return None;
+/// What guests read in each identification register: made once for each CPU, looked up at each trap.
+#[derive(Clone, Debug)]
+pub struct GuestIds {
+    /// By CRm and Op2.
+    values: [u64; 64],
+}
+
+impl GuestIds {
+    /// What the guests of a CPU read.
+    #[must_use]
+    pub fn new(host: &HostIds, gic: GicVersion) -> Self {
+        let mut values = [0; 64];
+        for (index, slot) in (0..).zip(&mut values) {
+            *slot = value(index / 8, index % 8, host, gic);
+        }
+        Self { values }
     }
-    let value = match (register.crm(), register.op2()) {
+
+    /// The guest's value of an identification register, or `None` if `register` is not one.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, register: SystemRegister) -> Option<u64> {
+        if !register.is_identification() {
+            return None;
+        }
+        self.values.get((register.crm() * 8 + register.op2()) as usize).copied()
+    }
+}
+
+fn value(crm: u32, op2: u32, host: &HostIds, gic: GicVersion) -> u64 {
+    match (crm, op2) {
         (4, 0) => pfr0(host.pfr0, gic),
         // SSBS and BTI; neither MTE nor SME.
         (4, 1) => keep(host.pfr1, &[0, 4]),
@@ -89,10 +113,8 @@ pub fn value(register: SystemRegister, host: &HostIds, gic: GicVersion) -> Optio
         (7, 1) => keep(host.mmfr1, &[0, 4, 12, 20, 28, 36, 44]),
         // CnP, UAO, LSM, IESB, VARange, CCIDX, ST, AT, IDS, TTL, BBM, E0PD; not NV (24), FWB (40), EVT (56).
         (7, 2) => keep(host.mmfr2, &[0, 4, 8, 16, 20, 28, 32, 36, 48, 52, 60]),
-        (1..=7, _) => 0,
-        _ => return None,
-    };
-    Some(value)
+        _ => 0,
+    }
 }
 
 fn pfr0(host: u64, gic: GicVersion) -> u64 {
@@ -133,8 +155,9 @@ mod tests {
         mmfr2: 0x1111_1111_1111_1111,
     };
 
-    fn guest(crm: u16, op2: u16) -> u64 {
-        value(SystemRegister::new(3, 0, 0, crm, op2), &ALL, GicVersion::V3).unwrap()
+    fn guest(crm: u32, op2: u32) -> u64 {
+        let ids = GuestIds::new(&ALL, GicVersion::V3);
+        ids.get(SystemRegister::new(3, 0, 0, crm, op2)).unwrap()
     }
 
     #[test]
@@ -150,7 +173,8 @@ mod tests {
     #[test]
     fn a_gicv2_guest_sees_no_gic_system_registers() {
         let register = SystemRegister::new(3, 0, 0, 4, 0);
-        assert_eq!(value(register, &ALL, GicVersion::V2).unwrap() >> 24 & 0xf, 0);
+        let ids = GuestIds::new(&ALL, GicVersion::V2);
+        assert_eq!(ids.get(register).unwrap() >> 24 & 0xf, 0);
     }
 
     #[test]
@@ -184,7 +208,7 @@ mod tests {
             SystemRegister::new(3, 0, 0, 0, 0),
             SystemRegister::new(3, 0, 0, 8, 0),
         ] {
-            assert_eq!(value(register, &ALL, GicVersion::V3), None);
+            assert_eq!(GuestIds::new(&ALL, GicVersion::V3).get(register), None);
         }
     }
 }

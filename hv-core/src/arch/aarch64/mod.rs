@@ -13,6 +13,7 @@ mod fault;
 mod gic;
 pub mod idregs;
 mod insn;
+mod lines;
 pub mod list_register;
 mod mmu;
 mod percpu;
@@ -59,25 +60,21 @@ pub(crate) fn kick(index: usize) {
 #[inline]
 pub(crate) fn next_event() -> Option<HostEvent> {
     let gic = gic::get()?;
-    let platform = boot::platform()?;
     let acknowledged = gic.acknowledge()?;
     let intid = acknowledged & 0x3ff;
-    let is = |interrupt: Option<discovery::Interrupt>| {
-        interrupt.is_some_and(|interrupt| interrupt.intid == intid)
-    };
     gic.drop_priority(acknowledged);
-    if is(platform.virtual_timer) {
-        // It stays active until the guest deactivates it through a list register.
+    // The hottest first. It stays active until the guest deactivates it through a list register.
+    if intid == lines::VIRTUAL_TIMER.get() {
         return Some(HostEvent::GuestTimer);
     }
     let event = if intid == gic::KICK_SGI {
         HostEvent::Kick
-    } else if is(platform.hypervisor_timer) {
+    } else if intid == lines::HYPERVISOR_TIMER.get() {
         set_timer(crate::time::Instant::NEVER);
         HostEvent::Timer
-    } else if is(platform.maintenance) {
+    } else if intid == lines::MAINTENANCE.get() {
         HostEvent::GuestInterruptController
-    } else if is(platform.uart.and_then(|uart| uart.interrupt)) {
+    } else if intid == lines::CONSOLE.get() {
         HostEvent::Console
     } else {
         HostEvent::Spurious(intid)

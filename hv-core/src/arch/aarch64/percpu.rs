@@ -4,7 +4,7 @@
 #![expect(unsafe_code)]
 
 use super::gic::CpuInterface;
-use super::idregs::HostIds;
+use super::idregs::{GicVersion, GuestIds, HostIds};
 use super::insn;
 use alloc::boxed::Box;
 use spin::Once;
@@ -19,6 +19,7 @@ pub(super) struct PerCpu {
     mpidr: u64,
     interface: Once<CpuInterface>,
     ids: Once<HostIds>,
+    guest_ids: Once<GuestIds>,
     midr: Once<u64>,
 }
 
@@ -34,6 +35,7 @@ impl PerCpu {
             mpidr,
             interface: Once::new(),
             ids: Once::new(),
+            guest_ids: Once::new(),
             midr: Once::new(),
         }))
     }
@@ -68,6 +70,11 @@ impl PerCpu {
     /// Its interrupt interface; of no list registers before it is set up.
     pub(super) fn interface(&self) -> CpuInterface {
         self.interface.get().copied().unwrap_or_default()
+    }
+
+    /// What its guests read in identification registers. All guests of a host have the same GIC.
+    pub(super) fn guest_ids(&'static self, gic: GicVersion) -> &'static GuestIds {
+        self.guest_ids.call_once(|| GuestIds::new(&self.ids(), gic))
     }
 
     /// Its identification registers.

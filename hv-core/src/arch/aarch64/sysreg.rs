@@ -2,53 +2,67 @@
 
 use core::fmt;
 
-/// The encoding of a system register: Op0, Op1, CRn, CRm, Op2.
+/// The encoding of a system register: Op0, Op1, CRn, CRm, Op2, in the places that an instruction syndrome has them, so
+/// that a trap is decoded by one mask.
 #[derive(Clone, Copy, Eq, PartialEq, Hash, PartialOrd, Ord)]
-pub struct SystemRegister(u16);
+pub struct SystemRegister(u32);
+
+/// Op0 21:20, Op2 19:17, Op1 16:14, CRn 13:10, CRm 4:1; the rest is the general register and the direction.
+const FIELDS: u32 = 0x3f_fc1e;
 
 impl SystemRegister {
     /// The register `S<op0>_<op1>_C<crn>_C<crm>_<op2>`.
     #[must_use]
-    pub const fn new(op0: u16, op1: u16, crn: u16, crm: u16, op2: u16) -> Self {
-        Self((op0 & 3) << 14 | (op1 & 7) << 11 | (crn & 15) << 7 | (crm & 15) << 3 | (op2 & 7))
+    pub const fn new(op0: u32, op1: u32, crn: u32, crm: u32, op2: u32) -> Self {
+        Self((op0 & 3) << 20 | (op2 & 7) << 17 | (op1 & 7) << 14 | (crn & 15) << 10 | (crm & 15) << 1)
     }
 
     /// The register that an instruction syndrome of EC 0x18 names.
+    #[inline]
     #[must_use]
     pub const fn from_iss(iss: u64) -> Self {
-        let (op0, op2, op1) = (iss >> 20 & 3, iss >> 17 & 7, iss >> 14 & 7);
-        let (crn, crm) = (iss >> 10 & 15, iss >> 1 & 15);
-        Self::new(op0 as u16, op1 as u16, crn as u16, crm as u16, op2 as u16)
+        Self(iss as u32 & FIELDS)
     }
 
     /// Op0: 2 for debug registers, 3 for the others.
+    #[inline]
     #[must_use]
-    pub const fn op0(self) -> u16 {
-        self.0 >> 14
+    pub const fn op0(self) -> u32 {
+        self.0 >> 20
     }
 
     /// Op1.
     #[must_use]
-    pub const fn op1(self) -> u16 {
-        self.0 >> 11 & 7
+    pub const fn op1(self) -> u32 {
+        self.0 >> 14 & 7
     }
 
     /// CRn.
     #[must_use]
-    pub const fn crn(self) -> u16 {
-        self.0 >> 7 & 15
+    pub const fn crn(self) -> u32 {
+        self.0 >> 10 & 15
     }
 
     /// CRm.
+    #[inline]
     #[must_use]
-    pub const fn crm(self) -> u16 {
-        self.0 >> 3 & 15
+    pub const fn crm(self) -> u32 {
+        self.0 >> 1 & 15
     }
 
     /// Op2.
+    #[inline]
     #[must_use]
-    pub const fn op2(self) -> u16 {
-        self.0 & 7
+    pub const fn op2(self) -> u32 {
+        self.0 >> 17 & 7
+    }
+
+    /// Whether it is in the block of identification registers: op0 3, op1 0, CRn 0, CRm 1 to 7.
+    #[inline]
+    #[must_use]
+    pub const fn is_identification(self) -> bool {
+        const BLOCK: u32 = SystemRegister::new(3, 7, 15, 8, 0).0;
+        self.0 & BLOCK == SystemRegister::new(3, 0, 0, 0, 0).0 && self.crm() != 0
     }
 }
 

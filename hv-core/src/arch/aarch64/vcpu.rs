@@ -4,7 +4,7 @@ use super::clock;
 use super::el1::{El1State, PointerKeys};
 use super::esr::{self, ArchExit, Load, Syndrome};
 use super::gic::{self, Activity, HostListRegisters, Power, VirtualInterface};
-use super::idregs::{self, GicVersion};
+use super::idregs::{self, GicVersion, GuestIds};
 use super::space::Translation;
 use super::sysreg::SystemRegister;
 use super::{insn, percpu};
@@ -68,11 +68,14 @@ pub enum TimerState {
 #[derive(Debug)]
 pub struct Vcpu {
     registers: Registers,
-    load: Load,
+    /// The syndrome of the last synchronous exit.
+    esr: u64,
     index: u8,
     keys: PointerKeys,
     translation: Translation,
     gic: GicVersion,
+    /// What it reads in identification registers, on the CPU that has it.
+    ids: Option<&'static GuestIds>,
     el1: El1State,
     fp: Box<FpState>,
     interface: VirtualInterface,
@@ -88,11 +91,12 @@ impl Vcpu {
         let fp = Box::new(FpState { v: [0; 32], fpsr: 0, fpcr: 0 });
         Self {
             registers: Registers::default(),
-            load: Load::whole(31),
+            esr: 0,
             index,
             keys: PointerKeys::Absent,
             translation,
             gic,
+            ids: None,
             el1: El1State::reset(),
             fp,
             interface: VirtualInterface::default(),
@@ -162,9 +166,10 @@ impl Vcpu {
     }
 
     /// The value that an identification register has for guests; `None` if it is none.
+    #[inline]
     #[must_use]
     pub fn id_register(&self, register: SystemRegister) -> Option<u64> {
-        idregs::value(register, &percpu::this()?.ids(), self.gic)
+        self.ids?.get(register)
     }
 
     /// Makes the guest take an Undefined Instruction exception at its present PC. Arm ARM D1.3.
@@ -211,6 +216,7 @@ impl GuestCpu for Vcpu {
     fn load(&mut self, behind: Duration) {
         let Some(this) = percpu::this() else { return };
         let has_keys = idregs::has_pointer_authentication(&this.ids());
+        self.ids = Some(this.guest_ids(self.gic));
         self.keys = if has_keys { PointerKeys::Present } else { PointerKeys::Absent };
         self.list_registers = HostListRegisters::new(this.interface().list_registers);
         self.offset_ticks = clock::ns_to_ticks(behind.as_nanos() as u64);
@@ -254,7 +260,7 @@ impl GuestCpu for Vcpu {
         special.into_iter().chain(general).chain(self.el1.describe()).collect()
     }
 
-    #[inline]
+    #[inline(always)]
     fn run(&mut self) -> Exit<ArchExit> {
         match insn::enter(&mut self.registers) {
             0 => self.decode(),
@@ -263,10 +269,10 @@ impl GuestCpu for Vcpu {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn finish_read(&mut self, value: u64) {
-        let value = self.load.extend(value);
-        self.registers.set_x(self.load.general, value);
+        let load = Load::from_esr(self.esr);
+        self.registers.set_x(load.general, load.extend(value));
         self.finish();
     }
 
@@ -296,7 +302,7 @@ impl GuestCpu for Vcpu {
 }
 
 impl Vcpu {
-    #[inline]
+    #[inline(always)]
     fn decode(&mut self) -> Exit<ArchExit> {
         const CLASS_ABORT: u64 = 0b10_0000;
         let esr = insn::esr_el2::read();
@@ -306,8 +312,7 @@ impl Vcpu {
             syndrome.hpfar = insn::hpfar_el2::read();
         }
         let registers = &self.registers;
-        let (exit, load) = esr::decode(syndrome, |index| registers.x(index));
-        self.load = load;
-        exit
+        self.esr = esr;
+        esr::decode(syndrome, |index| registers.x(index))
     }
 }

@@ -40,7 +40,7 @@ const AFFINITY_ON: i64 = 0;
 const AFFINITY_OFF: i64 = 1;
 
 /// Answers the call whose function is in `x0` and whose arguments are in `x1` to `x3`.
-#[inline]
+#[inline(always)]
 pub(super) fn call<P: ArmPlatform>(core: &mut Core<P>, vm: &Vm<P>) -> ControlFlow<Stop> {
     let id = core.cpu.x(0) as u32;
     let answer = match id {
@@ -56,6 +56,7 @@ pub(super) fn call<P: ArmPlatform>(core: &mut Core<P>, vm: &Vm<P>) -> ControlFlo
     Continue(())
 }
 
+#[inline(never)]
 fn other<P: ArmPlatform>(id: u32, core: &mut Core<P>, vm: &Vm<P>) -> ControlFlow<Stop, i64> {
     let is_64 = id & SMC64 != 0;
     let argument = |index: u8| {

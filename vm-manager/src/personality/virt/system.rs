@@ -16,7 +16,7 @@ const CNTP_CTL: SystemRegister = SystemRegister::new(3, 3, 14, 2, 1);
 const CNTP_CVAL: SystemRegister = SystemRegister::new(3, 3, 14, 2, 2);
 const ACTLR: SystemRegister = SystemRegister::new(3, 0, 1, 0, 1);
 const OSLSR: SystemRegister = SystemRegister::new(2, 0, 1, 1, 4);
-const DEBUG: u16 = 2;
+const DEBUG: u32 = 2;
 
 /// What an access comes to.
 enum Outcome {
