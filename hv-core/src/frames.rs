@@ -3,7 +3,7 @@
 //! [`FrameMap`] is the bookkeeping: one bit for each 4 KiB frame, and for each 2 MiB chunk a count of
 //! its free frames, so that a search touches two bytes per 2 MiB. It allocates nothing itself, which is
 //! why it, and not a crate that keeps its free lists on the heap, is at the bottom of everything.
-//! [`Frames`] is what it hands out: affine, so that a page has one owner, and with zeroing as a
+//! [`Frames`](crate::memory::Frames) is what it hands out: affine, so that a page has one owner, and with zeroing as a
 //! type transition, so that nobody reads what another VM left behind.
 
 use crate::paging::PAGE_SIZE;

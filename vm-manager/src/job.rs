@@ -253,10 +253,7 @@ impl<P: Platform> Job<P> {
     }
 
     fn timed_out(&self) -> Error {
-        let after = match self.goal {
-            Goal::PowerKey { after } => after,
-            _ => Duration::ZERO,
-        };
+        let after = if let Goal::PowerKey { after } = self.goal { after } else { Duration::ZERO };
         Error::TimedOut { vm: self.vm.title(), after }
     }
 

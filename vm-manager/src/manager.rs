@@ -323,7 +323,13 @@ impl<P: Platform> Manager<P> {
         let wants = match ended {
             Goal::Crash => policy == RestartOn::Crash || policy == RestartOn::Always,
             Goal::PowerOff => policy == RestartOn::Always,
-            _ => false,
+            Goal::Start
+            | Goal::Reset
+            | Goal::GuestReset
+            | Goal::Restart { .. }
+            | Goal::PowerKey { .. }
+            | Goal::Stop
+            | Goal::Destroy => false,
         };
         if !wants {
             return;

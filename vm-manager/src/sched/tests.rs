@@ -202,7 +202,7 @@ proptest! {
                 let expected = match sched.state(*id) {
                     TaskState::Queued => (1, 0),
                     TaskState::Running => (0, 1),
-                    _ => (0, 0),
+                    TaskState::Off | TaskState::Held | TaskState::Blocked => (0, 0),
                 };
                 prop_assert_eq!((places, runs), expected);
             }

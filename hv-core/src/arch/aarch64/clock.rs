@@ -24,7 +24,7 @@ pub(super) fn init() -> u64 {
 }
 
 const fn scale(value: u64, factor: u64) -> u64 {
-    (value as u128 * factor as u128 >> 32) as u64
+    ((value as u128 * factor as u128) >> 32) as u64
 }
 
 /// Nanoseconds in so many ticks.
