@@ -68,10 +68,7 @@ fn refuses<F: Format>() {
     assert_eq!(map::<F>(&mut heap, root, ram(0x1001, 0, 0x1000)), Err(MapError::BadRange));
     assert_eq!(map::<F>(&mut heap, root, ram(0, 0, 0x800)), Err(MapError::BadRange));
     assert_eq!(map::<F>(&mut heap, root, ram(space, 0, 0x1000)), Err(MapError::BadRange));
-    assert_eq!(
-        map::<F>(&mut heap, root, ram(!0xfff, 0, 0x2000)),
-        Err(MapError::BadRange)
-    );
+    assert_eq!(map::<F>(&mut heap, root, ram(!0xfff, 0, 0x2000)), Err(MapError::BadRange));
     assert_eq!(map::<F>(&mut heap, root, ram(0x20_0000, 0x20_0000, 0x20_0000)), Ok(()));
     assert_eq!(map::<F>(&mut heap, root, ram(0x20_1000, 0, 0x1000)), Err(MapError::Mapped));
     assert_eq!(map::<F>(&mut heap, root, ram(0, 0, 0x40_0000)), Err(MapError::Mapped));
