@@ -2,6 +2,7 @@
 
 use crate::exit::Exit;
 use crate::guest::GuestPhysAddr;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -31,6 +32,8 @@ pub trait GuestCpu: Send {
     fn pc(&self) -> u64;
     /// Name and value of every register, for a crash record. It is not loaded.
     fn dump(&self) -> RegisterDump;
+    /// Its last exits, the oldest first, in words.
+    fn last_exits(&self) -> Vec<String>;
     /// The guest physical address of that instruction, if the guest maps it. It is loaded.
     fn instruction_address(&self) -> Option<GuestPhysAddr>;
 }

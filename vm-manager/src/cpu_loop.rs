@@ -6,11 +6,10 @@ use crate::platform::Platform;
 use crate::run::{self, Stop};
 use crate::sched::{Pick, TaskId, TaskState};
 use crate::shared::{HOST_WORK, HOST_WORK_SOON, RESCHEDULE, Request, Shared};
-use crate::slot::{ATTENTION, COMMON_EXITS, Core, EVICT, STOP, VcpuSlot};
+use crate::slot::{ATTENTION, Core, EVICT, STOP, VcpuSlot};
 use crate::vm::Vm;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::format;
 use alloc::sync::Arc;
 use core::time::Duration;
 use hv_core::guest::GuestMemory;
@@ -157,10 +156,6 @@ impl<P: Platform> CpuLoop<P> {
         let instruction = address
             .filter(|&address| vm.ram().read(address, &mut word).is_ok())
             .map(|_| u32::from_le_bytes(word));
-        let describe = |(kind, pc): (u8, u64)| {
-            let name = COMMON_EXITS.get(usize::from(kind)).copied().unwrap_or("instruction");
-            format!("{name} at {pc:#x}")
-        };
         Some(CrashRecord {
             at: self.shared.platform().now(),
             vcpu: slot.index(),
@@ -168,7 +163,7 @@ impl<P: Platform> CpuLoop<P> {
             pc: core.cpu.pc(),
             instruction,
             registers: core.cpu.dump(),
-            last_exits: core.trail.iter().map(describe).collect(),
+            last_exits: core.cpu.last_exits(),
         })
     }
 

@@ -60,9 +60,7 @@ pub(crate) fn run<P: Platform>(
         if flags.load(Ordering::Relaxed) & heeded != 0 {
             return Stop::Preempted;
         }
-        let exit = core.cpu.run();
-        core.trail.note(&exit, core.cpu.pc());
-        let flow = match exit {
+        let flow = match core.cpu.run() {
             Exit::Arch(exit) => {
                 slot.count(COMMON_EXITS.len() + P::Board::exit_index(&exit));
                 board.handle(exit, core, vm)

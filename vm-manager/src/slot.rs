@@ -8,7 +8,7 @@ use crate::vm::Vm;
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use hv_core::exit::{Exit, Fault};
+use hv_core::exit::Fault;
 use hv_core::guest::GuestPhysAddr;
 use hv_core::sync::Mutex;
 use hv_core::time::Instant;
@@ -32,46 +32,8 @@ pub struct Core<P: Platform> {
     pub index: u8,
     /// What the board keeps for it.
     pub private: <P::Board as Board<P>>::Private,
-    /// Its last exits.
-    pub trail: Trail,
     /// What it cannot go on from.
     pub fault: Option<Fault>,
-}
-
-/// The last exits of a vCPU, for the crash record.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Trail {
-    entries: [(u64, u8); 16],
-    next: usize,
-}
-
-impl Trail {
-    /// Notes an exit at `pc`.
-    #[inline]
-    pub fn note<A>(&mut self, exit: &Exit<A>, pc: u64) {
-        let kind = match exit {
-            Exit::Device(_) => 0,
-            Exit::Idle => 1,
-            Exit::Yield => 2,
-            Exit::Interrupt => 3,
-            Exit::Fatal(_) => 4,
-            Exit::Arch(_) => 5,
-        };
-        let next = self.next % self.entries.len();
-        self.entries[next] = (pc, kind);
-        self.next = next + 1;
-    }
-
-    /// What it was, as an index into the kinds of [`COMMON_EXITS`] (beyond them: of one architecture), and the PC; the oldest
-    /// first.
-    pub fn iter(&self) -> impl Iterator<Item = (u8, u64)> {
-        let len = self.entries.len();
-        let (entries, start) = (self.entries, self.next);
-        (0..len)
-            .map(move |i| entries[(start + i) % len])
-            .filter(|&entry| entry != (0, 0))
-            .map(|(pc, kind)| (kind, pc))
-    }
 }
 
 /// The exits that all architectures share, as counted.

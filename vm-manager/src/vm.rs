@@ -9,7 +9,7 @@ use crate::platform::{Platform, Ram};
 use crate::sched::{TaskId, TaskState};
 use crate::shared::{RESCHEDULE, Shared};
 use crate::sink::{Bell, ConsoleSink};
-use crate::slot::{ATTENTION, Core, EVICT, STOP, Trail, VcpuSlot};
+use crate::slot::{ATTENTION, Core, EVICT, STOP, VcpuSlot};
 use crate::virt_map;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -154,7 +154,7 @@ impl<P: Platform> Vm<P> {
         for slot in &slots {
             let (cpu, private) = board.new_core(slot.index(), &ram);
             let core =
-                Core { cpu, index: slot.index(), private, trail: Trail::default(), fault: None };
+                Core { cpu, index: slot.index(), private, fault: None };
             slot.bring_home(Box::new(core));
             let task = shared.scheduler().add(Arc::clone(slot), config.weight, mask);
             slot.set_task(task);

@@ -1,23 +1,18 @@
 // The way into a guest and out of it, and the exception vectors of EL2. Arm ARM D1.3.
 //
 // The frame of roost_enter, while the guest runs:   sp + 0    x29, x30 of the host
-//                                                   sp + 16   x19 .. x28
-//                                                   sp + 96   the guest's registers (x0 of the call)
+//                                                   sp + 16   x19 of the host
+//                                                   sp + 24   the guest's registers (x0 of the call)
 
 .section .text.entry, "ax"
 
-// extern "C" fn roost_enter(registers: *mut Registers) -> u64: runs the guest until it exits, and
-// says by which vector: 0 synchronous, 1 IRQ, 2 FIQ, 3 SError.
+// x0: the guest's registers. Runs the guest until it exits, and returns in x0 by which vector: 0 synchronous, 1 IRQ, 2 FIQ,
+// 3 SError. Preserves x19 and x29 only: whoever calls it says so to the compiler, which then saves what it still needs, and no more.
 .global roost_enter
 .type roost_enter, %function
 roost_enter:
-    stp     x29, x30, [sp, #-112]!
-    stp     x19, x20, [sp, #16]
-    stp     x21, x22, [sp, #32]
-    stp     x23, x24, [sp, #48]
-    stp     x25, x26, [sp, #64]
-    stp     x27, x28, [sp, #80]
-    str     x0, [sp, #96]
+    stp     x29, x30, [sp, #-32]!
+    stp     x19, x0, [sp, #16]
     ldp     x30, x1, [x0, #240]     // x30, pc
     ldr     x2, [x0, #256]          // pstate
     msr     elr_el2, x1
@@ -44,7 +39,7 @@ roost_enter:
 .macro guest_exit kind
     .balign 128
     stp     x0, x1, [sp, #-16]!
-    ldr     x0, [sp, #112]
+    ldr     x0, [sp, #40]
     mov     x1, #\kind
     b       roost_exit
 .endm
@@ -71,12 +66,8 @@ roost_exit:
     stp     x30, x2, [x0, #240]
     str     x3, [x0, #256]
     mov     x0, x1
-    ldp     x19, x20, [sp, #16]
-    ldp     x21, x22, [sp, #32]
-    ldp     x23, x24, [sp, #48]
-    ldp     x25, x26, [sp, #64]
-    ldp     x27, x28, [sp, #80]
-    ldp     x29, x30, [sp], #112
+    ldr     x19, [sp, #16]
+    ldp     x29, x30, [sp], #32
     ret
 
 // An exception in EL2 itself is a bug of ours, but for one instruction that may not exist (HLT, see

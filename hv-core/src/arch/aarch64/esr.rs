@@ -120,6 +120,22 @@ mod class {
     pub(super) const DATA_ABORT: u64 = 0x24;
 }
 
+/// What kind of exit a syndrome tells of, in the manual's words.
+#[must_use]
+pub const fn class_name(esr: u64) -> &'static str {
+    match esr >> 26 & 0x3f {
+        class::WFX => "WFI or WFE",
+        class::HVC64 => "HVC",
+        class::SMC64 => "SMC",
+        class::SYSTEM => "MSR or MRS",
+        class::INSTRUCTION_ABORT => "instruction abort",
+        class::DATA_ABORT => "data abort",
+        class::FP | class::SVE | class::SME => "FP, SVE or SME",
+        class::PAUTH => "pointer authentication",
+        _ => "exception",
+    }
+}
+
 /// Interprets the syndrome of a synchronous exit. `x` gives the general registers, 31 as zero. How a read is completed,
 /// [`Load::from_esr`] says.
 #[inline(always)]

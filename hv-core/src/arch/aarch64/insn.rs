@@ -32,7 +32,6 @@ mod stubs {
     );
 
     unsafe extern "C" {
-        pub(super) fn roost_enter(registers: *mut super::Registers) -> u64;
         pub(super) fn roost_fp_save(state: *mut super::FpState);
         pub(super) fn roost_fp_restore(state: *const super::FpState);
         pub(super) safe static roost_image_head: u8;
@@ -58,9 +57,15 @@ macro_rules! on_target {
 #[inline(always)]
 pub(super) fn enter(registers: &mut Registers) -> u64 {
     on_target!({
-        // SAFETY: the stub reads and writes `registers`, and gives back every register of ours. What
+        let kind;
+        // SAFETY: the stub reads and writes `registers`; of ours it keeps x19 and x29, and all others are declared lost. What
         // the guest does is confined by its stage 2, which maps its own RAM only.
-        unsafe { stubs::roost_enter(registers) }
+        unsafe {
+            core::arch::asm!("bl roost_enter", inout("x0") core::ptr::from_mut(registers) => kind,
+                out("x20") _, out("x21") _, out("x22") _, out("x23") _, out("x24") _, out("x25") _, out("x26") _,
+                out("x27") _, out("x28") _, clobber_abi("C"));
+        }
+        kind
     } else { let _ = registers; 3 })
 }
 

@@ -13,6 +13,9 @@ use crate::guest::GuestPhysAddr;
 use crate::time::Instant;
 use crate::vcpu::{GuestCpu, RegisterDump};
 use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 /// General registers, as the entry code knows them: x0 to x30, PC, PSTATE.
@@ -50,6 +53,29 @@ pub struct FpState {
 }
 const _: () = assert!(core::mem::offset_of!(FpState, fpsr) == 512);
 
+/// The last exits: PC and `ESR_EL2`, or all ones for an interrupt.
+#[derive(Debug, Default)]
+struct Trail {
+    entries: [(u64, u64); 16],
+    next: usize,
+}
+
+impl Trail {
+    #[inline(always)]
+    fn note(&mut self, pc: u64, esr: u64) {
+        let index = self.next % self.entries.len();
+        self.entries[index] = (pc, esr);
+        self.next += 1;
+    }
+
+    /// The oldest first.
+    fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
+        let len = self.entries.len();
+        let used = self.next.min(len);
+        (0..used).map(move |i| self.entries[(self.next - used + i) % len])
+    }
+}
+
 /// EL1h with all interrupts masked: PSTATE after a reset.
 const PSTATE_RESET: u64 = 0x3c5;
 /// The private interrupt of the virtual timer, in every GIC-based machine of ours.
@@ -82,6 +108,7 @@ pub struct Vcpu {
     list_registers: HostListRegisters,
     /// Ticks by which guest time is behind the host's counter.
     offset_ticks: u64,
+    trail: Trail,
 }
 
 impl Vcpu {
@@ -102,6 +129,7 @@ impl Vcpu {
             interface: VirtualInterface::default(),
             list_registers: HostListRegisters::new(0),
             offset_ticks: 0,
+            trail: Trail::default(),
         }
     }
 
@@ -262,9 +290,15 @@ impl GuestCpu for Vcpu {
 
     #[inline(always)]
     fn run(&mut self) -> Exit<ArchExit> {
-        match insn::enter(&mut self.registers) {
-            0 => self.decode(),
-            1 | 2 => Exit::Interrupt,
+        const SYNCHRONOUS: u64 = 0;
+        const SERROR: u64 = 3;
+        let vector = insn::enter(&mut self.registers);
+        if vector == SYNCHRONOUS {
+            return self.decode();
+        }
+        self.trail.note(self.registers.pc, u64::MAX);
+        match vector {
+            ..SERROR => Exit::Interrupt,
             _ => Exit::Fatal(Fault { kind: FaultKind::SystemError, syndrome: insn::esr_el2::read() }),
         }
     }
@@ -296,6 +330,14 @@ impl GuestCpu for Vcpu {
         self.registers.pc
     }
 
+    fn last_exits(&self) -> Vec<String> {
+        let describe = |(pc, esr)| match esr {
+            u64::MAX => format!("interrupt at {pc:#x}"),
+            _ => format!("{} at {pc:#x} (ESR {esr:#x})", esr::class_name(esr)),
+        };
+        self.trail.iter().map(describe).collect()
+    }
+
     fn instruction_address(&self) -> Option<GuestPhysAddr> {
         insn::translate_guest(self.registers.pc).map(GuestPhysAddr)
     }
@@ -313,6 +355,7 @@ impl Vcpu {
         }
         let registers = &self.registers;
         self.esr = esr;
+        self.trail.note(self.registers.pc, esr);
         esr::decode(syndrome, |index| registers.x(index))
     }
 }
