@@ -99,6 +99,9 @@ pub(super) struct Bank {
     pub(super) drop_active: u32,
     /// Request: active in its list register.
     pub(super) make_active: u32,
+    /// Request: its list register has to be written anew, because priority, group or trigger
+    /// changed, or emptied, because it was disabled.
+    pub(super) recast: u32,
     priority: [u8; 32],
 }
 
@@ -120,6 +123,7 @@ impl Bank {
             drop_pending: 0,
             drop_active: 0,
             make_active: 0,
+            recast: 0,
             priority: [0; 32],
         }
     }
@@ -175,6 +179,7 @@ impl Bank {
     pub(super) const fn set_priority(&mut self, bit: Bit, priority: u8) {
         if self.valid & bit.mask() != 0 {
             self.priority[bit.index()] = priority & PRIORITY_MASK;
+            self.recast |= bit.mask() & self.resident;
         }
     }
 
@@ -228,19 +233,31 @@ impl Bank {
         }
     }
 
-    /// Forgets all about the list register of one interrupt, which holds it no more.
-    pub(super) const fn vacate(&mut self, bit: Bit) {
-        let others = !bit.mask();
+    /// Forgets all about the list registers of `bits`, which hold them no more.
+    pub(super) const fn vacate(&mut self, bits: u32) {
+        let others = !bits;
         self.resident &= others;
         self.lr_pending &= others;
         self.handed &= others;
         self.drop_pending &= others;
         self.drop_active &= others;
         self.make_active &= others;
+        self.recast &= others;
     }
 
-    /// Whether another CPU has left a request for one interrupt.
+    /// The guest has ended `bits`, and emptied their list registers.
+    pub(super) const fn end(&mut self, bits: u32) {
+        self.active = (self.active & !bits) | (self.make_active & bits);
+        self.vacate(bits);
+    }
+
+    /// Whether something was asked for one interrupt that its list register does not show yet.
     pub(super) const fn has_request(&self, bit: Bit) -> bool {
-        (self.drop_pending | self.drop_active | self.make_active) & bit.mask() != 0
+        self.requests() & bit.mask() != 0
+    }
+
+    /// Those for which something was asked that their list registers do not show yet.
+    pub(super) const fn requests(&self) -> u32 {
+        self.drop_pending | self.drop_active | self.make_active | self.recast
     }
 }

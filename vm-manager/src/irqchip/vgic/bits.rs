@@ -45,6 +45,7 @@ impl Bank {
                 let value = value | (self.group1 & !self.valid);
                 let changed = self.group1 ^ value;
                 self.group1 = value;
+                self.recast |= changed & self.resident;
                 changed
             }
             Bits::SetEnable => {
@@ -55,6 +56,7 @@ impl Bank {
             Bits::ClearEnable => {
                 let changed = value & self.enabled;
                 self.enabled &= !value;
+                self.recast |= changed & self.resident;
                 changed
             }
             Bits::SetPending => {
@@ -98,6 +100,7 @@ impl Bank {
         let edge = (self.edge & !covered) | (edge << half.shift() & covered);
         let changed = self.edge ^ edge;
         self.edge = edge;
+        self.recast |= changed & self.resident;
         changed
     }
 }

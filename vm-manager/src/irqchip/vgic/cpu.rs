@@ -2,9 +2,9 @@
 
 use super::bank::{Bank, Bit};
 use super::{MAX_VCPUS, Version};
-use core::sync::atomic::AtomicBool;
+use core::sync::atomic::AtomicU32;
 use hv_core::arch::aarch64::list_register::Underflow;
-use spin::{Mutex, MutexGuard};
+use hv_core::sync::{Mutex, MutexGuard};
 
 /// As many list registers are used; GICv3 has no more (IHI 0069 12.4.9), GICv2 in theory 64.
 pub(super) const MAX_LIST_REGISTERS: usize = 16;
@@ -12,22 +12,23 @@ pub(super) const MAX_LIST_REGISTERS: usize = 16;
 /// The software-generated interrupts among the private ones.
 pub(super) const SGIS: u32 = 0x0000_ffff;
 
-/// One vCPU, as the whole VM sees it. A line of its own in every cache: others poll `has_spi_work`.
+/// One vCPU, as the whole VM sees it. A line of its own in every cache: others write `spi_work`.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(super) struct SharedCpu {
     /// The state. Lock order: before the shared interrupts; never two vCPUs' at once.
     state: Mutex<Cpu>,
-    /// A hint, set after a shared interrupt changed in a way that concerns this vCPU, and before
-    /// its client is notified. Stored with Release and loaded with Acquire by whoever then takes
-    /// the lock of the shared interrupts: who sees the hint sees the change.
-    pub(super) has_spi_work: AtomicBool,
+    /// Where to look: the banks with shared interrupts that may want a list register, or whose
+    /// state in one may have to change. Bit 0 means any other change that needs a whole exchange.
+    /// Set after the change and before the client is notified, with Release; taken with Acquire by
+    /// who then takes the lock of the shared interrupts: who sees the bit sees the change.
+    pub(super) spi_work: AtomicU32,
 }
 
 impl SharedCpu {
     /// A vCPU after power-on.
     pub(super) fn new(version: Version) -> Self {
-        Self { state: Mutex::new(Cpu::new(version)), has_spi_work: AtomicBool::new(false) }
+        Self { state: Mutex::new(Cpu::new(version)), spi_work: AtomicU32::new(0) }
     }
 
     /// Locks the state, to change it.
@@ -98,6 +99,8 @@ pub(super) struct Cpu {
     pub(super) used: u32,
     /// Of these, those that hold shared interrupts.
     pub(super) used_by_spis: u32,
+    /// Of these, those whose end gives a maintenance interrupt.
+    pub(super) announced: u32,
     /// Of these, those that were pending and not active when last seen.
     pub(super) pending_only: u32,
     /// What each of these holds.
@@ -144,6 +147,7 @@ impl Cpu {
             armed: 0,
             used_by_spis: 0,
             pending_only: 0,
+            announced: 0,
             slots: [Slot::default(); MAX_LIST_REGISTERS],
             slot_of: [0; 32],
             underflow: Underflow::Quiet,
@@ -196,6 +200,16 @@ impl Private {
     /// The pending senders of one SGI.
     pub(super) fn sources(&self, bit: Bit) -> u8 {
         self.sources.get(bit.index()).copied().unwrap_or(0)
+    }
+
+    /// The first pending sender of one SGI.
+    pub(super) fn first_sender(&self, bit: Bit) -> u8 {
+        self.sources(bit).trailing_zeros() as u8 % MAX_VCPUS as u8
+    }
+
+    /// The sender of one SGI that is active outside of list registers.
+    pub(super) fn active_sender(&self, bit: Bit) -> u8 {
+        self.active_sender.get(bit.index()).copied().unwrap_or(0)
     }
 
     /// Makes one SGI pending from `source` (GICv2).

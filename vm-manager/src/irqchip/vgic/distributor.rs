@@ -112,7 +112,7 @@ impl Vgic {
             Register::Control => {
                 let groups = (value & 3) as u8;
                 if self.control.swap(groups, Ordering::Relaxed) != groups {
-                    self.alert(self.all_vcpus());
+                    self.alert(self.all_vcpus(), u32::MAX);
                 }
             }
             Register::SetSpi => self.message(value & 0x3ff, Level::High),

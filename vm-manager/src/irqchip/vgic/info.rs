@@ -64,7 +64,7 @@ impl Vgic {
         });
         let cpus = cpus.collect();
         let mut shared = Counts::default();
-        for (_, spi) in self.spis.lock().iter() {
+        for spi in self.spis.lock().iter() {
             shared.add(&spi.bank);
         }
         VgicInfo {

@@ -238,7 +238,7 @@ impl Vgic {
             }
             None => 0,
         };
-        self.alert(concerned);
+        self.alert(concerned, 1 << (bank % 32));
     }
 }
 

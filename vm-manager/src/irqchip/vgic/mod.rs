@@ -34,6 +34,7 @@ mod identity;
 mod info;
 mod interrupts;
 mod line;
+mod place;
 mod redistributor;
 mod register;
 mod settle;
@@ -54,7 +55,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use hv_core::guest::Level;
-use spin::Mutex;
+use hv_core::sync::Mutex;
 
 /// The most vCPUs that one VM has.
 pub const MAX_VCPUS: usize = 8;
@@ -180,6 +181,7 @@ impl Vgic {
     pub fn reset(&self) {
         for cpu in &self.cpus {
             *cpu.change() = Cpu::new(self.version);
+            cpu.spi_work.store(0, Ordering::Relaxed);
         }
         *self.spis.lock() = Spis::new(self.spi_count, self.version, self.cpus.len());
         self.control.store(0, Ordering::Relaxed);
@@ -212,15 +214,15 @@ impl Vgic {
         Gates::from_control(self.control.load(Ordering::Relaxed))
     }
 
-    /// Tells each of the vCPUs in the bit map `concerned` that a shared interrupt wants it to flush.
-    /// No lock is held.
-    fn alert(&self, concerned: u32) {
+    /// Tells each of the vCPUs in the bit map `concerned` that one of the bit map `banks` wants it to
+    /// flush. No lock is held.
+    fn alert(&self, concerned: u32, banks: u32) {
         let mut left = concerned;
         while left != 0 {
             let vcpu = left.trailing_zeros() as usize;
             left &= left - 1;
             if let Some(shared) = self.cpus.get(vcpu) {
-                shared.has_spi_work.store(true, Ordering::Release);
+                shared.spi_work.fetch_or(banks, Ordering::Release);
                 self.client.notify(vcpu);
             }
         }

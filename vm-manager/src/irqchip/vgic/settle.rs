@@ -56,6 +56,40 @@ impl Resident<'_> {
         held
     }
 
+    /// Enters a list register, for the first time: as active one or as pending one.
+    pub(super) fn enter(&mut self, is_first: Held, gates: Gates) -> Held {
+        let mask = self.bit().mask();
+        let mut held = is_first;
+        if self.bank.latch & self.bank.forwardable(gates) & self.eligible & mask != 0 {
+            held = self.absorb(held);
+        }
+        self.bank.resident |= mask;
+        self.bank.record(self.bit(), held);
+        held
+    }
+
+    /// Notes what was seen, if that leaves nothing to do. Returns whether it was so.
+    pub(super) fn pass(&mut self, seen: State, gates: Gates) -> bool {
+        let mask = self.bit().mask();
+        if self.bank.latch & mask != 0 || self.bank.has_request(self.bit()) {
+            return false;
+        }
+        match seen {
+            State::Active => {
+                self.bank.handed &= !mask;
+                self.bank.lr_pending &= !mask;
+                self.bank.active |= mask;
+                true
+            }
+            State::Pending => {
+                let is_asserted = self.bank.handed | (self.bank.line & !self.bank.edge);
+                let may_signal = self.bank.forwardable(gates) & self.eligible;
+                is_asserted & may_signal & self.bank.lr_pending & !self.bank.active & mask != 0
+            }
+            State::PendingAndActive => false,
+        }
+    }
+
     /// Does what other CPUs, or the guest's writes to the distributor, asked for.
     fn fulfil(&mut self, mut held: Held) -> Held {
         let mask = self.bit().mask();
@@ -74,6 +108,7 @@ impl Resident<'_> {
         self.bank.drop_pending &= !mask;
         self.bank.drop_active &= !mask;
         self.bank.make_active &= !mask;
+        self.bank.recast &= !mask;
         held
     }
 
@@ -162,7 +197,7 @@ impl Resident<'_> {
             }
         }
         self.bank.record(self.bit(), held);
-        self.bank.vacate(self.bit());
+        self.bank.vacate(mask);
     }
 
     /// The list register for what [`settle`](Self::settle) returned; `None` if that is nothing.

@@ -15,6 +15,8 @@ pub(super) struct SpiBank {
     route: [u32; 32],
     /// The same turned about: those that go to vCPU `n`. At most one vCPU has each.
     targets: [u32; MAX_VCPUS],
+    /// The same for each interrupt, as a bit map of vCPUs with at most one set.
+    target_mask: [u32; 32],
     /// For those resident or active: which vCPU has them in its list registers, or had them there
     /// and will end them.
     holder: [u8; 32],
@@ -29,12 +31,15 @@ impl SpiBank {
             Version::V3 => u32::MAX,
         };
         let mut targets = [0; MAX_VCPUS];
+        let mut target_mask = [0; 32];
         // An IROUTER of zero is vCPU 0. An ITARGETSR of zero is nobody, except where there is only
         // one CPU and thus no such register (IHI 0048 4.3.12).
         if version == Version::V3 || vcpus == 1 {
             targets[0] = valid;
+            target_mask = [1; 32];
         }
-        Self { bank: Bank::new(valid, 0, group1), route: [0; 32], targets, holder: [0; 32] }
+        let bank = Bank::new(valid, 0, group1);
+        Self { bank, route: [0; 32], targets, target_mask, holder: [0; 32] }
     }
 
     /// What the guest wrote as the route of one interrupt.
@@ -49,6 +54,7 @@ impl SpiBank {
             return;
         }
         self.route[bit.index()] = route;
+        self.target_mask[bit.index()] = target.map_or(0, |vcpu| 1 << vcpu);
         for (vcpu, bits) in self.targets.iter_mut().enumerate() {
             *bits &= !mask;
             if target == Some(vcpu) {
@@ -62,6 +68,11 @@ impl SpiBank {
         self.targets.get(vcpu).copied().unwrap_or(0)
     }
 
+    /// The vCPU that one interrupt goes to, as a bit map with at most one set.
+    pub(super) const fn target_mask(&self, bit: Bit) -> u32 {
+        self.target_mask[bit.index()]
+    }
+
     /// Notes that `vcpu` has, or is to have, one interrupt in its list registers.
     pub(super) const fn set_holder(&mut self, bit: Bit, vcpu: usize) {
         self.holder[bit.index()] = vcpu as u8;
@@ -73,13 +84,14 @@ impl SpiBank {
         let mut left = bits & !self.bank.resident;
         while let Some(bit) = Bit::lowest(left) {
             left &= left - 1;
-            let target = self.targets.iter().position(|bits| bits & bit.mask() != 0);
-            self.set_holder(bit, target.unwrap_or(0));
+            let target = Bit::lowest(self.target_mask[bit.index()]);
+            self.set_holder(bit, target.map_or(0, Bit::index));
         }
     }
 
     /// Those that want a list register of `vcpu`.
-    fn wanting(&self, gates: Gates, vcpu: usize) -> u32 {
+    #[inline]
+    pub(super) fn wanting(&self, gates: Gates, vcpu: usize) -> u32 {
         let mut stranded = self.bank.stranded();
         let mut wanting = self.bank.ready(gates) & self.targets(vcpu);
         while let Some(bit) = Bit::lowest(stranded) {
@@ -100,11 +112,10 @@ impl SpiBank {
             held &= held - 1;
             vcpus |= 1 << self.holder[bit.index()];
         }
-        let ready = self.bank.ready(gates) & changed;
-        if ready != 0 {
-            for (vcpu, bits) in self.targets.iter().enumerate() {
-                vcpus |= u32::from(ready & bits != 0) << vcpu;
-            }
+        let mut ready = self.bank.ready(gates) & changed;
+        while let Some(bit) = Bit::lowest(ready) {
+            ready &= ready - 1;
+            vcpus |= self.target_mask[bit.index()];
         }
         vcpus
     }
@@ -143,27 +154,40 @@ impl Spis {
         self.bank_mut(intid as usize / 32)
     }
 
-    /// All banks, each with the number of its first interrupt.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &SpiBank)> {
-        (FIRST_SPI..).step_by(32).zip(&self.banks)
+    /// All banks.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &SpiBank> {
+        self.banks.iter()
     }
 
-    /// The one that is to get a list register of `vcpu` first, and its rank.
-    pub(super) fn first(&self, gates: Gates, vcpu: usize) -> Option<(u32, u32)> {
-        let mut best = None;
-        for (base, spis) in self.iter() {
-            let found = spis.bank.first(spis.wanting(gates, vcpu), base);
-            if let Some(found) = found
-                && best.is_none_or(|least| found < least)
-            {
-                best = Some(found);
+    /// Those of the banks in the bit map `banks` that exist, each with its number.
+    fn some(&self, banks: u32) -> impl Iterator<Item = (u32, &SpiBank)> {
+        let mut left = banks;
+        core::iter::from_fn(move || {
+            while let Some(bit) = Bit::lowest(left) {
+                left &= left - 1;
+                if let Some(spis) = self.bank(bit.index()) {
+                    return Some((bit.index() as u32, spis));
+                }
             }
-        }
-        best
+            None
+        })
     }
 
-    /// Whether one is ready for `vcpu`.
-    pub(super) fn any_ready(&self, gates: Gates, vcpu: usize) -> bool {
-        self.banks.iter().any(|spis| spis.bank.ready(gates) & spis.targets(vcpu) != 0)
+    /// The one of these banks that is to get a list register of `vcpu` first, and its rank.
+    pub(super) fn first(&self, banks: u32, gates: Gates, vcpu: usize) -> Option<(u32, u32)> {
+        let of =
+            |(bank, spis): (u32, &SpiBank)| spis.bank.first(spis.wanting(gates, vcpu), bank * 32);
+        self.some(banks).filter_map(of).min()
+    }
+
+    /// How many of these banks want a list register of `vcpu`.
+    pub(super) fn count_wanting(&self, banks: u32, gates: Gates, vcpu: usize) -> u32 {
+        let count = |(_, spis): (u32, &SpiBank)| spis.wanting(gates, vcpu).count_ones();
+        self.some(banks).map(count).sum()
+    }
+
+    /// Whether one of these banks is ready for `vcpu`.
+    pub(super) fn is_ready(&self, banks: u32, gates: Gates, vcpu: usize) -> bool {
+        self.some(banks).any(|(_, spis)| spis.bank.ready(gates) & spis.targets(vcpu) != 0)
     }
 }

@@ -28,7 +28,7 @@ pub(super) struct Hardware {
 }
 
 impl Hardware {
-    fn new(count: usize) -> Self {
+    pub(super) fn new(count: usize) -> Self {
         Self {
             registers: vec![Register::default(); count],
             underflow: Underflow::Quiet,
@@ -38,7 +38,7 @@ impl Hardware {
     }
 
     /// Whether the maintenance interrupt is asserted.
-    fn wants_maintenance(&self) -> bool {
+    pub(super) fn wants_maintenance(&self) -> bool {
         let valid = self.registers.iter().filter(|register| register.content.is_some()).count();
         self.registers.iter().any(|register| register.has_ended)
             || (self.underflow == Underflow::Signalled && valid <= 1)
@@ -49,7 +49,7 @@ impl Hardware {
     }
 
     /// What a read of the interrupt acknowledge register does.
-    fn acknowledge(&mut self) -> Option<(u32, u8)> {
+    pub(super) fn acknowledge(&mut self) -> Option<(u32, u8)> {
         let limit = self.running_priority();
         let register = self
             .registers

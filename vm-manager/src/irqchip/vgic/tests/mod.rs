@@ -8,4 +8,5 @@ mod model;
 mod overflow;
 mod registers;
 mod sgis;
+mod threads;
 mod timers;

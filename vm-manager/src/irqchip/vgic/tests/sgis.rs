@@ -80,6 +80,17 @@ fn on_v2_another_sender_while_active_waits_for_the_end() {
 }
 
 #[test]
+fn on_v2_each_sgi_names_its_own_sender_even_in_the_same_list_register() {
+    let mut machine = Machine::ready(Version::V2, 2, 4);
+    for round in 0..6 {
+        let sender = round % 3 % 2;
+        machine.send(sender, 1, 6);
+        assert_eq!(machine.acknowledge_from(0), Some((6, sender as u8)));
+        machine.end(0);
+    }
+}
+
+#[test]
 fn on_v2_senders_can_be_set_and_taken_back() {
     let mut machine = Machine::ready(Version::V2, 4, 4);
     machine.access(0, Frame::Distributor, 0xf25, Width::B1, 0xf6);

@@ -93,6 +93,25 @@ fn a_timer_ended_through_the_distributor_is_deactivated_by_the_client() {
 }
 
 #[test]
+fn a_timer_made_pending_by_hand_has_nothing_physical_behind_it() {
+    let mut machine = Machine::ready(Version::V3, 1, 4);
+    machine.set_edge(0, TIMER);
+    for _ in 0..3 {
+        machine.write_bits(0, 0, 0x200, 1 << TIMER);
+        assert_eq!(machine.handle_all(0, 1), [TIMER]);
+        assert_eq!(machine.deactivated(0), [0_u32; 0]);
+        fire(&mut machine, 0);
+        assert_eq!(machine.acknowledge(0), Some(TIMER));
+        // Once more while it is active: the guest's end has to be announced now.
+        machine.write_bits(0, 0, 0x200, 1 << TIMER);
+        machine.end(0);
+        assert_eq!(machine.deactivated(0), [TIMER]);
+        assert_eq!(machine.handle_all(0, 1), [TIMER]);
+        assert_eq!(machine.deactivated(0), [0_u32; 0]);
+    }
+}
+
+#[test]
 fn a_timer_finds_room_among_finished_interrupts_that_nobody_noted() {
     let mut machine = Machine::ready(Version::V3, 1, 4);
     for sgi in 0..4 {
