@@ -186,7 +186,8 @@ impl<P: Platform> CpuLoop<P> {
         if woke >= self.armed {
             self.armed = Instant(0);
         }
-        while let Some(event) = platform.next_event() {
+        // One at a time: the console's waits until the console is served, and what else waits ends the next sleep at once.
+        if let Some(event) = platform.next_event() {
             match (event, self.loaded.as_mut()) {
                 (HostEvent::Kick | HostEvent::Timer, _) => {}
                 (HostEvent::Console, _) => shared.flag(self.cpu, HOST_WORK),
