@@ -6,8 +6,9 @@ use super::sysreg::SystemRegister;
 use crate::exit::{Access, Exit, Fault, FaultKind, Op};
 use crate::guest::{GuestPhysAddr, Space, Width};
 
-/// Exits that only AArch64 has.
+/// Exits that only AArch64 has. Its tag is explicit for the same reason as that of [`Exit`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
 pub enum ArchExit {
     /// HVC with this immediate; the function is in `x0`.
     Hvc(u16),

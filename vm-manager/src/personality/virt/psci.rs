@@ -46,6 +46,7 @@ pub(super) fn call<P: ArmPlatform>(core: &mut Core<P>, vm: &Vm<P>) -> ControlFlo
     let answer = match id {
         function::VERSION => PSCI_1_1,
         function::SMCCC_VERSION => SMCCC_1_1,
+        _ if !is_ours(id) => NOT_SUPPORTED,
         _ => match other(id, core, vm) {
             Continue(answer) => answer,
             Break(stop) => return Break(stop),
@@ -54,6 +55,14 @@ pub(super) fn call<P: ArmPlatform>(core: &mut Core<P>, vm: &Vm<P>) -> ControlFlo
     // A negative answer is sign-extended: right for SMC32 and SMC64 alike.
     core.cpu.set_x(0, answer.cast_unsigned());
     Continue(())
+}
+
+/// Whether a function identifier is in a range of which some are served: PSCI, or the convention's own. DEN 0028, 6.
+#[inline(always)]
+const fn is_ours(id: u32) -> bool {
+    const NUMBER: u32 = 0x1f;
+    const OWNER: u32 = 0x0400_0000;
+    id & !(SMC64 | NUMBER | OWNER) == 0x8000_0000
 }
 
 #[inline(never)]
