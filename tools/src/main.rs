@@ -4,6 +4,7 @@
 //! xtask flatten ELF OUT                           the loadable bytes of an ELF, as a flat image
 //! xtask cpio OUT < MANIFEST                       a reproducible newc archive
 //! xtask bundle OUT CONFIGS IMAGES [AUTOSTART]     what Roost gets as initrd
+//! xtask lint [ROOT]                               whether the sources keep the rules of the house
 //! ```
 #![forbid(unsafe_code)]
 
@@ -13,10 +14,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use xtask::bundle::Bundle;
+use xtask::lint::{self, Severity};
 use xtask::{Error, cpio, flatten, manifest};
 
 const USAGE: &str = "usage: xtask flatten ELF OUT | xtask cpio OUT < MANIFEST | \
-                     xtask bundle OUT CONFIGS IMAGES [AUTOSTART]";
+                     xtask bundle OUT CONFIGS IMAGES [AUTOSTART] | xtask lint [ROOT]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -52,7 +54,21 @@ fn run(arguments: &[&str]) -> Result<(), Error> {
             }
             write(Path::new(out), &bundle.archive()?)
         }
+        ["lint"] => lint(Path::new(".")),
+        ["lint", root] => lint(Path::new(root)),
         _ => Err(Error::new(USAGE)),
+    }
+}
+
+fn lint(root: &Path) -> Result<(), Error> {
+    let findings = lint::check(root)?;
+    for finding in &findings {
+        println!("{finding}");
+    }
+    match findings.iter().filter(|finding| finding.severity == Severity::Error).count() {
+        0 => Ok(()),
+        1 => Err(Error::new("1 error")),
+        count => Err(Error::new(format!("{count} errors"))),
     }
 }
 
