@@ -102,12 +102,15 @@ bench: setup ## Measure, in counted instructions: a table here, JSON in build/be
 	@$(MAKE) --no-print-directory build bundle
 	@ROOST_BUILD=$(BUILD) $(CARGO) run --quiet --release -p machine-tests --bin bench -- build/bench.json
 
-check: ## What must pass before a commit: format, lints on host and target, host tests.
+# Clippy sees each crate twice: on the host with its tests, and on the target as it is shipped.
+check: setup xtask ## What must pass before a commit: format, lints on host and target, documentation, host tests.
 	$(CARGO) fmt --check
 	cd images && $(CARGO) fmt --check
+	$(XTASK) lint
 	$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
-	$(CARGO_BARE) clippy --quiet -p roost --target $(TARGET) $(BUILD_STD) -- -D warnings
+	$(CARGO_BARE) clippy --quiet -p roost -p shell -p vm-manager -p virtio -p net -p hv-core --target $(TARGET) $(BUILD_STD) -- -D warnings
 	cd images && $(CARGO_BARE) clippy --quiet --release --target-dir $(GUEST_DIR) $(BUILD_STD) -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --quiet --workspace --no-deps
 	$(CARGO) test --quiet
 
 fmt: ## Format the sources.
