@@ -426,10 +426,7 @@ impl Host for Services {
             commit: option_env!("ROOST_COMMIT").unwrap_or_default().into(),
             architecture: "AArch64 EL2".into(),
             machine: self.machine.model.into(),
-            interrupt_controller: match host::gic_version() {
-                host::GicVersion::V2 => "GICv2".into(),
-                host::GicVersion::V3 => "GICv3".into(),
-            },
+            interrupt_controller: host::gic_version().name().into(),
             cpus: self.manager.shared().cpu_count() as u32,
         }
     }

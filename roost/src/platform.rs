@@ -65,10 +65,7 @@ impl ArmPlatform for Hardware {
     }
 
     fn gic_version(&self) -> GicVersion {
-        match host::gic_version() {
-            host::GicVersion::V2 => GicVersion::V2,
-            host::GicVersion::V3 => GicVersion::V3,
-        }
+        host::gic_version()
     }
 
     fn map_cpu_interface(&self, ram: &mut GuestRam, gpa: GuestPhysAddr) -> Result<(), String> {

@@ -58,8 +58,8 @@ pub trait Board<P: Platform<Board = Self>>: Send + Sync + Sized {
     ///
     /// Says which part of the configuration this machine cannot be.
     fn new(parts: &Parts<'_, P>, ram: &mut P::Ram) -> Result<Self, String>;
-    /// vCPU number `index`, off.
-    fn new_core(&self, index: u8, ram: &P::Ram) -> (P::Cpu, Self::Private);
+    /// The vCPU of `slot`, off.
+    fn new_core(&self, slot: &VcpuSlot<P>, ram: &P::Ram) -> (P::Cpu, Self::Private);
     /// The device tree, or what else the guest is told of its machine by.
     ///
     /// # Errors

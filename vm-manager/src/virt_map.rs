@@ -3,6 +3,8 @@
 //! The map is that of QEMU's machine of the same name, so that guests built for it run unchanged
 //! (QEMU, "docs/system/arm/virt", and the device tree that it generates).
 
+pub use hv_core::arch::aarch64::GicVersion;
+
 use hv_core::guest::GuestPhysAddr;
 
 /// A register window.
@@ -42,15 +44,6 @@ impl Ppi {
     pub const fn intid(self) -> u32 {
         self.0 + 16
     }
-}
-
-/// Which interrupt controller a VM has.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum GicVersion {
-    /// GICv2: distributor and CPU interface in memory.
-    V2,
-    /// GICv3: distributor and redistributors in memory, the CPU interface in system registers.
-    V3,
 }
 
 /// The first byte of RAM.

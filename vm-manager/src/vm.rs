@@ -152,9 +152,8 @@ impl<P: Platform> Vm<P> {
         let board = P::Board::new(&parts, &mut ram).map_err(NotMade::Board)?;
         let mask = config.affinity.bits();
         for slot in &slots {
-            let (cpu, private) = board.new_core(slot.index(), &ram);
-            let core =
-                Core { cpu, index: slot.index(), private, fault: None };
+            let (cpu, private) = board.new_core(slot, &ram);
+            let core = Core { cpu, index: slot.index(), private, fault: None };
             slot.bring_home(Box::new(core));
             let task = shared.scheduler().add(Arc::clone(slot), config.weight, mask);
             slot.set_task(task);

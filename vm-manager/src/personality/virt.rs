@@ -11,7 +11,7 @@ use crate::devices::pl011::{Pl011, Received};
 use crate::devices::pl031::Pl031;
 use crate::devices::pl061::Pl061;
 use crate::fdt;
-use crate::irqchip::vgic::{Frame, GicClient, HwState, Version, Vgic};
+use crate::irqchip::vgic::{Frame, GicClient, HwState, Vgic};
 use crate::load::Plan;
 use crate::platform::Platform;
 use crate::run::Stop;
@@ -142,14 +142,10 @@ impl<P: ArmPlatform> Board<P> for Virt<P> {
         let platform = first.shared().platform();
         let gic = platform.gic_version();
         if config.gic.is_some_and(|wanted| wanted != gic) {
-            return Err(format!("this machine can give guests a GIC{} only", name_of(gic)));
+            return Err(format!("this machine can give guests a {} only", gic.name()));
         }
-        let version = match gic {
-            GicVersion::V2 => Version::V2,
-            GicVersion::V3 => Version::V3,
-        };
         let client = Arc::new(Client { slots: slots.to_vec() });
-        let vgic = Vgic::new(version, slots.len(), SPIS, client).map_err(|e| e.to_string())?;
+        let vgic = Vgic::new(gic, slots.len(), SPIS, client).map_err(|e| e.to_string())?;
         if gic == GicVersion::V2 {
             platform.map_cpu_interface(ram, virt_map::GICC.base)?;
         }
@@ -168,12 +164,9 @@ impl<P: ArmPlatform> Board<P> for Virt<P> {
         Ok(Self { vgic, bus, uart, gpio, gic, slots: slots.to_vec() })
     }
 
-    fn new_core(&self, index: u8, ram: &P::Ram) -> (P::Cpu, Private) {
-        let slot = self.slots.get(usize::from(index)).or_else(|| self.slots.first());
-        let platform = slot.map(|slot| slot.shared().platform());
-        // There is a slot: `new` has seen one.
-        let Some(platform) = platform else { unreachable!("a board without vCPUs") };
-        (platform.new_cpu(index, ram, self.gic), Private::default())
+    fn new_core(&self, slot: &VcpuSlot<P>, ram: &P::Ram) -> (P::Cpu, Private) {
+        let platform = slot.shared().platform();
+        (platform.new_cpu(slot.index(), ram, self.gic), Private::default())
     }
 
     fn describe(&self, config: &VmConfig, plan: &Plan, seed: [u64; 4]) -> Result<Vec<u8>, String> {
@@ -238,10 +231,7 @@ impl<P: ArmPlatform> Board<P> for Virt<P> {
     }
 
     fn interrupt_controller(&self) -> &'static str {
-        match self.gic {
-            GicVersion::V2 => "GICv2",
-            GicVersion::V3 => "GICv3",
-        }
+        self.gic.name()
     }
 
     fn loaded(&self, core: &mut Core<P>) {
@@ -352,13 +342,6 @@ impl<P: ArmPlatform> Board<P> for Virt<P> {
     }
 }
 
-const fn name_of(gic: GicVersion) -> &'static str {
-    match gic {
-        GicVersion::V2 => "v2",
-        GicVersion::V3 => "v3",
-    }
-}
-
 impl ArmCpu for Vcpu {
     type ListRegisters = aarch64::HostListRegisters;
 
@@ -406,10 +389,6 @@ impl ArmCpu for Vcpu {
 /// A vCPU of the real kind for a guest in real RAM.
 #[must_use]
 pub fn new_vcpu(index: u8, ram: &GuestRam, gic: GicVersion) -> Vcpu {
-    let gic = match gic {
-        GicVersion::V2 => aarch64::GicVersion::V2,
-        GicVersion::V3 => aarch64::GicVersion::V3,
-    };
     Vcpu::new(index, ram.translation(), gic)
 }
 

@@ -27,13 +27,25 @@ pub struct HostIds {
     pub mmfr2: u64,
 }
 
-/// The interrupt controller of the guest, which `ID_AA64PFR0_EL1.GIC` tells.
+/// The interrupt controller of the host, which is that of its guests: they use its CPU interfaces. `ID_AA64PFR0_EL1.GIC`
+/// tells which.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum GicVersion {
-    /// GICv2: no system registers.
+    /// GICv2: distributor and CPU interface in memory.
     V2,
-    /// GICv3: system registers.
+    /// GICv3: distributor and redistributors in memory, the CPU interface in system registers.
     V3,
+}
+
+impl GicVersion {
+    /// What people call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::V2 => "GICv2",
+            Self::V3 => "GICv3",
+        }
+    }
 }
 
 /// The field of four bits at `shift`.

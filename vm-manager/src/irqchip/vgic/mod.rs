@@ -8,6 +8,9 @@
 //!  guest ──── send_sgi ────────────────────→ └────────────┘  fold   └────────────────┘
 //! ```
 //!
+//! GICv2 has one distributor with banked registers, and SGIs go through `GICD_SGIR`. On GICv3 affinity routing is always on, there is
+//! one security state, and each vCPU has a redistributor.
+//!
 //! # The contract with the CPU loop
 //!
 //! - [`GicClient::notify`] says: [`flush`](Vgic::flush) has to run before this vCPU enters the
@@ -46,6 +49,7 @@ mod tests;
 pub use self::info::{Counts, CpuInfo, VgicInfo};
 pub use self::line::SpiLine;
 pub use self::sgi::SgiRegister;
+pub use hv_core::arch::aarch64::GicVersion as Version;
 
 use self::bank::{Bit, Gates};
 use self::cpu::{Cpu, SharedCpu};
@@ -62,15 +66,6 @@ pub const MAX_VCPUS: usize = 8;
 
 /// The most shared interrupts that one VM has: numbers 32 to 1019.
 pub const MAX_SPIS: u32 = 988;
-
-/// Which GIC the guest sees. It is that of the host, whose CPU interfaces the guest uses.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Version {
-    /// GICv2: one distributor with banked registers, SGIs through `GICD_SGIR`.
-    V2,
-    /// GICv3: affinity routing always on, one security state, a redistributor for each vCPU.
-    V3,
-}
 
 /// What the virtual GIC needs from its VM.
 pub trait GicClient: Send + Sync {
