@@ -1,6 +1,6 @@
 //! The rules of the house that no lint of the compiler checks: `xtask lint`.
 //!
-//! Rules read the sources as text, with comments, strings and tests told apart from the rest (see [`source`]). What
+//! Rules read the sources as text, with comments, strings and tests told apart from the rest (`lint/source.rs`). What
 //! breaks a rule for a good reason is in a list of exceptions beside that rule, with the reason; an exception
 //! that nothing needs any more is a finding, too.
 
