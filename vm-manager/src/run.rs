@@ -140,10 +140,15 @@ fn interrupt<P: Platform>(
             Break(Stop::Preempted)
         }
         Some(HostEvent::Spurious(number)) => {
-            log::warn!("spurious interrupt {number} on CPU {cpu}");
+            spurious(number, cpu);
             Continue(())
         }
     }
+}
+
+#[cold]
+fn spurious(number: u32, cpu: usize) {
+    log::warn!("spurious interrupt {number} on CPU {cpu}");
 }
 
 /// The guest waits for an interrupt. While nobody else wants this CPU, it sleeps with the vCPU in place, so that the guest's
@@ -187,3 +192,6 @@ fn idle<P: Platform>(
     shared.scheduler().rouse(cpu);
     flow
 }
+
+#[cfg(test)]
+mod tests;

@@ -260,7 +260,7 @@ impl<P: ArmPlatform> Board<P> for Virt<P> {
         self.vgic.has_pending(vcpu, Some(core.cpu.list_registers()))
     }
 
-    #[inline]
+    #[inline(always)]
     fn host_event(&self, event: HostEvent, core: &mut Core<P>) {
         let vcpu = usize::from(core.index);
         match event {

@@ -127,7 +127,7 @@ impl Vcpu {
             el1: El1State::reset(),
             fp,
             interface: VirtualInterface::default(),
-            list_registers: HostListRegisters::new(0),
+            list_registers: HostListRegisters::NONE,
             offset_ticks: 0,
             trail: Trail::default(),
         }
@@ -246,7 +246,7 @@ impl GuestCpu for Vcpu {
         let has_keys = idregs::has_pointer_authentication(&this.ids());
         self.ids = Some(this.guest_ids(self.gic));
         self.keys = if has_keys { PointerKeys::Present } else { PointerKeys::Absent };
-        self.list_registers = HostListRegisters::new(this.interface().list_registers);
+        self.list_registers = HostListRegisters::of_this_cpu(this.interface().list_registers);
         self.offset_ticks = clock::ns_to_ticks(behind.as_nanos() as u64);
         insn::vttbr_el2::write(self.translation.0);
         insn::vmpidr_el2::write(self.mpidr());

@@ -167,24 +167,30 @@ pub(super) struct VirtualInterface {
 #[derive(Debug)]
 pub struct HostListRegisters {
     count: usize,
+    gic: Option<&'static Gic>,
 }
 
 impl HostListRegisters {
-    pub(super) fn new(count: usize) -> Self {
-        Self { count }
+    /// Of a vCPU that is loaded nowhere: none.
+    pub(super) const NONE: Self = Self { count: 0, gic: None };
+
+    /// Those of this CPU, of which there are `count`.
+    pub(super) fn of_this_cpu(count: usize) -> Self {
+        // The seam counts them in a mask of 64 bits.
+        Self { count: count.min(63), gic: get() }
     }
 }
 
 impl ListRegisters for HostListRegisters {
-    #[inline]
+    #[inline(always)]
     fn count(&self) -> usize {
         self.count
     }
 
-    #[inline]
+    #[inline(always)]
     fn empty(&self) -> u64 {
-        let mask = if self.count >= 64 { u64::MAX } else { (1 << self.count) - 1 };
-        get().map_or(0, |gic| either!(gic, gic => gic.empty_list_registers())) & mask
+        let mask = (1 << (self.count & 63)) - 1;
+        self.gic.map_or(0, |gic| either!(gic, gic => gic.empty_list_registers())) & mask
     }
 
     #[inline]
@@ -192,18 +198,18 @@ impl ListRegisters for HostListRegisters {
         if index >= self.count {
             return None;
         }
-        match get()? {
+        match self.gic? {
             Gic::V2(gic) => ListRegister::decode_v2(gic.list_register(index)),
             Gic::V3(gic) => ListRegister::decode_v3(gic.list_register(index)),
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn set(&mut self, index: usize, content: Option<ListRegister>) {
         if index >= self.count {
             return;
         }
-        match get() {
+        match self.gic {
             Some(Gic::V2(gic)) => {
                 gic.set_list_register(index, content.map_or(0, ListRegister::encode_v2));
             }
@@ -216,7 +222,7 @@ impl ListRegisters for HostListRegisters {
 
     #[inline]
     fn set_underflow(&mut self, underflow: Underflow) {
-        if let Some(gic) = get() {
+        if let Some(gic) = self.gic {
             either!(gic, gic => gic.set_underflow(underflow));
         }
     }
