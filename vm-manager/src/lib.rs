@@ -26,6 +26,8 @@ pub mod sched;
 pub mod shared;
 pub mod sink;
 pub mod slot;
+#[cfg(test)]
+mod testing;
 mod usage;
 pub mod virt_map;
 pub mod vm;

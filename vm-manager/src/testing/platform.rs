@@ -1,0 +1,83 @@
+//! The made-up machine as the code under test sees it.
+
+use super::cpu::FakeCpu;
+use super::guest::Program;
+use super::ram::{FakeRam, Pool};
+use super::sim::{self, STEP, Sim, Wait};
+use crate::personality::virt::{ArmPlatform, Virt};
+use crate::platform::Platform;
+use crate::virt_map::GicVersion;
+use hv_core::guest::GuestPhysAddr;
+use hv_core::machine::HostEvent;
+use hv_core::ram::RamError;
+use hv_core::time::Instant;
+use std::sync::{Arc, Mutex};
+
+/// What guests run, by number.
+pub(crate) type Programs = Arc<Mutex<Vec<Program>>>;
+
+pub(crate) struct FakePlatform {
+    pub(crate) sim: Arc<Sim>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) programs: Programs,
+    pub(crate) gic: GicVersion,
+}
+
+impl Platform for FakePlatform {
+    type Cpu = FakeCpu;
+    type Ram = FakeRam;
+    type Board = Virt<Self>;
+
+    fn now(&self) -> Instant {
+        self.sim.jitter();
+        self.sim.now()
+    }
+
+    fn cpu_index(&self) -> usize {
+        sim::this_cpu()
+    }
+
+    fn kick(&self, cpu: usize) {
+        self.sim.with_cpu(cpu, |cpu| cpu.kicks += 1);
+        self.sim.raise(cpu, HostEvent::Kick);
+    }
+
+    fn sleep(&self) {
+        self.sim.with_cpu(sim::this_cpu(), |cpu| cpu.sleeps += 1);
+        self.sim.wait(Wait::Interrupt(Instant::NEVER));
+    }
+
+    fn pause(&self) {
+        self.sim.spend(STEP);
+    }
+
+    fn set_timer(&self, deadline: Instant) {
+        self.sim.set_timer(deadline);
+    }
+
+    fn next_event(&self) -> Option<HostEvent> {
+        self.sim.take_event()
+    }
+
+    fn deactivate_guest_timer(&self) {
+        self.sim.with_cpu(sim::this_cpu(), |cpu| cpu.is_timer_active = false);
+    }
+
+    fn new_ram(&self, base: GuestPhysAddr, bytes: u64) -> Result<FakeRam, RamError> {
+        FakeRam::new(&self.pool, base, bytes)
+    }
+}
+
+impl ArmPlatform for FakePlatform {
+    fn new_cpu(&self, index: u8, ram: &FakeRam, gic: GicVersion) -> FakeCpu {
+        FakeCpu::new(index, Arc::clone(&self.sim), ram.content(), Arc::clone(&self.programs), gic)
+    }
+
+    fn gic_version(&self) -> GicVersion {
+        self.gic
+    }
+
+    fn map_cpu_interface(&self, _: &mut FakeRam, _: GuestPhysAddr) -> Result<(), String> {
+        Ok(())
+    }
+}
