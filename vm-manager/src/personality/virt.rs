@@ -299,10 +299,7 @@ impl<P: ArmPlatform> Board<P> for Virt<P> {
                 core.cpu.finish();
                 psci::call(core, vm)
             }
-            ArchExit::System(access) => {
-                system::access(access, core, &self.vgic);
-                ControlFlow::Continue(())
-            }
+            ArchExit::System(access) => system::access(access, core, &self.vgic),
             ArchExit::Undefined => {
                 core.cpu.inject_undefined();
                 ControlFlow::Continue(())

@@ -2,9 +2,12 @@
 
 use super::{ArmCpu, ArmPlatform};
 use crate::irqchip::vgic::{SgiRegister, Version, Vgic};
+use crate::run::Stop;
 use crate::slot::Core;
+use core::ops::ControlFlow::{self, Break, Continue};
 use hv_core::arch::aarch64::esr::{Direction, SystemAccess};
 use hv_core::arch::aarch64::sysreg::SystemRegister;
+use hv_core::time::Instant;
 use hv_core::vcpu::GuestCpu;
 
 const ICC_SGI1R: SystemRegister = SystemRegister::new(3, 0, 12, 11, 5);
@@ -24,13 +27,19 @@ enum Outcome {
     Value(u64),
     /// It was written.
     Written,
+    /// It was written, and the physical timer has a new deadline.
+    TimerSet,
     /// There is no such register here.
     Undefined,
 }
 
 /// Performs a trapped access, or has the guest take an Undefined Instruction exception.
 #[inline]
-pub(super) fn access<P: ArmPlatform>(access: SystemAccess, core: &mut Core<P>, vgic: &Vgic) {
+pub(super) fn access<P: ArmPlatform>(
+    access: SystemAccess,
+    core: &mut Core<P>,
+    vgic: &Vgic,
+) -> ControlFlow<Stop> {
     let outcome = match access.direction {
         Direction::Read => read(access.register, core),
         Direction::Write => {
@@ -41,8 +50,14 @@ pub(super) fn access<P: ArmPlatform>(access: SystemAccess, core: &mut Core<P>, v
     match (outcome, access.direction) {
         (Outcome::Value(value), Direction::Read) => core.cpu.finish_read(value),
         (Outcome::Value(_) | Outcome::Written, _) => core.cpu.finish(),
+        (Outcome::TimerSet, _) => {
+            core.cpu.finish();
+            // The CPU's loop sets the timer of the host, and comes back.
+            return Break(Stop::Preempted);
+        }
         (Outcome::Undefined, _) => core.cpu.inject_undefined(),
     }
+    Continue(())
 }
 
 #[inline]
@@ -53,7 +68,7 @@ fn read<P: ArmPlatform>(register: SystemRegister, core: &Core<P>) -> Outcome {
     let timer = &core.private.timer;
     match register {
         CNTPCT => Outcome::Value(core.cpu.counter()),
-        CNTP_CTL => Outcome::Value(timer.control()),
+        CNTP_CTL => Outcome::Value(timer.control(&core.cpu)),
         CNTP_CVAL => Outcome::Value(timer.compare()),
         CNTP_TVAL => Outcome::Value(timer.remaining(&core.cpu)),
         ACTLR => Outcome::Value(0),
@@ -66,7 +81,12 @@ fn read<P: ArmPlatform>(register: SystemRegister, core: &Core<P>) -> Outcome {
 }
 
 #[inline]
-fn write<P: ArmPlatform>(register: SystemRegister, value: u64, core: &mut Core<P>, vgic: &Vgic) -> Outcome {
+fn write<P: ArmPlatform>(
+    register: SystemRegister,
+    value: u64,
+    core: &mut Core<P>,
+    vgic: &Vgic,
+) -> Outcome {
     let vcpu = usize::from(core.index);
     let sgi = match register {
         ICC_SGI1R => Some(SgiRegister::Sgi1r),
@@ -89,5 +109,5 @@ fn write<P: ArmPlatform>(register: SystemRegister, value: u64, core: &mut Core<P
         _ => return Outcome::Undefined,
     }
     timer.update(cpu, vgic, vcpu);
-    Outcome::Written
+    if timer.deadline(cpu) == Instant::NEVER { Outcome::Written } else { Outcome::TimerSet }
 }

@@ -36,19 +36,17 @@ impl PhysicalTimer {
 
     /// Looks at the time, and drives the interrupt.
     pub(super) fn update(&mut self, cpu: &impl ArmCpu, vgic: &Vgic, vcpu: usize) {
-        // The comparison is of the difference as a signed number, so that the counter may wrap.
-        let is_met = cpu.counter().wrapping_sub(self.compare).cast_signed() >= 0;
-        self.control &= ENABLE | IMASK;
-        if is_met && self.is_on() {
-            self.control |= ISTATUS;
-        }
+        self.control = self.control(cpu);
         let level = Level::from(self.control & (ENABLE | IMASK | ISTATUS) == ENABLE | ISTATUS);
         vgic.set_private_level(vcpu, INTID, level);
     }
 
     /// `CNTP_CTL_EL0`.
-    pub(super) fn control(&self) -> u64 {
-        self.control
+    pub(super) fn control(&self, cpu: &impl ArmCpu) -> u64 {
+        // Both are unsigned, so that the largest value is never met: D11.2.4.
+        let is_met = cpu.counter() >= self.compare;
+        let settings = self.control & (ENABLE | IMASK);
+        if is_met && self.is_on() { settings | ISTATUS } else { settings }
     }
 
     /// `CNTP_CVAL_EL0`.
