@@ -70,7 +70,7 @@ impl<P: Platform> CpuLoop<P> {
         let pick = shared.scheduler().pick(self.cpu);
         match pick {
             Some(pick) => self.run(pick, limit, now, flags & HOST_WORK_SOON),
-            None => self.sleep(limit, now),
+            None => self.sleep(limit, now, flags & HOST_WORK_SOON),
         }
         let is_due = flags & HOST_WORK_SOON != 0 || shared.flags(self.cpu) & HOST_WORK != 0;
         if is_due || shared.platform().now() >= limit {
@@ -168,7 +168,7 @@ impl<P: Platform> CpuLoop<P> {
     }
 
     /// Sleeps until an interrupt. The vCPU that is loaded stays so, and its own timer may wake it.
-    fn sleep(&mut self, limit: Instant, now: Instant) {
+    fn sleep(&mut self, limit: Instant, now: Instant, known: u32) {
         let shared = Arc::clone(&self.shared);
         let platform = shared.platform();
         let mut deadline = limit.min(self.timers.values().map(|&(at, _)| at).min().unwrap_or(Instant::NEVER));
@@ -177,8 +177,8 @@ impl<P: Platform> CpuLoop<P> {
         }
         arm(&mut self.armed, platform, deadline);
         shared.sleeps(self.cpu, now);
-        // A flag that was raised since has a kick behind it, which makes the sleep end at once.
-        if shared.flags(self.cpu) == 0 {
+        // A flag that was raised since has a kick behind it, which makes the sleep end at once. What is known is in the limit.
+        if shared.flags(self.cpu) & !known == 0 {
             platform.sleep();
         }
         let woke = platform.now();
@@ -293,3 +293,6 @@ fn arm<P: Platform>(armed: &mut Instant, platform: &P, deadline: Instant) {
         *armed = deadline;
     }
 }
+
+#[cfg(test)]
+mod tests;
