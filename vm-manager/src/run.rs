@@ -132,8 +132,17 @@ fn interrupt<P: Platform>(
             board.host_event(event, core);
             Continue(())
         }
-        // Whoever kicked has left a flag or an event, which the loop looks at first.
-        Some(HostEvent::Kick) | None => Continue(()),
+        event => host_event(event, shared, cpu),
+    }
+}
+
+/// An interrupt that is for the host.
+fn host_event<P: Platform>(
+    event: Option<HostEvent>,
+    shared: &Shared<P>,
+    cpu: usize,
+) -> ControlFlow<Stop> {
+    match event {
         Some(HostEvent::Timer) => Break(Stop::Preempted),
         Some(HostEvent::Console) => {
             shared.flag(cpu, HOST_WORK);
@@ -141,6 +150,10 @@ fn interrupt<P: Platform>(
         }
         Some(HostEvent::Spurious(number)) => {
             spurious(number, cpu);
+            Continue(())
+        }
+        // Whoever kicked has left a flag or an event, which is looked at first. The guest's own never come here.
+        Some(HostEvent::Kick | HostEvent::GuestTimer | HostEvent::GuestInterruptController) | None => {
             Continue(())
         }
     }
@@ -179,11 +192,19 @@ fn idle<P: Platform>(
             break Break(Stop::Idle);
         }
         platform.sleep();
-        match interrupt(board, core, shared, cpu) {
-            // An interrupt for the guest, or a kick whose reason the next look finds.
-            Continue(()) if board.has_pending(core) => break Continue(()),
-            Continue(()) => since = platform.now(),
-            Break(_) => break Break(Stop::Idle),
+        match platform.next_event() {
+            // The guest looks for itself: waking it for nothing is allowed, and asking costs more.
+            Some(event @ (HostEvent::GuestTimer | HostEvent::GuestInterruptController)) => {
+                board.host_event(event, core);
+                break Continue(());
+            }
+            event => {
+                let flow = host_event(event, shared, cpu);
+                if flow.is_break() {
+                    break Break(Stop::Idle);
+                }
+                since = platform.now();
+            }
         }
     };
     let now = platform.now();
