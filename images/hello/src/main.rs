@@ -18,7 +18,6 @@ fn guest_main(board: &'static Board) {
         gic::version(),
         time::frequency() / 1000,
     );
-    // A pending interrupt ends WFI even when it is masked: no handler is needed to sleep.
     if cpu::exception_level() == 1 {
         trap::on_interrupt(|_| time::stop_virtual());
         gic::start();
@@ -37,7 +36,12 @@ fn sleep_until(deadline: u64) {
     time::start_virtual(deadline);
     while time::now() < deadline {
         if cpu::exception_level() == 1 {
+            // Interrupts are masked here, and a pending one ends WFI even so: it cannot slip in between the look at the time and
+            // the wait. It must be taken then, or it stays pending, and the next wait ends at once.
             cpu::wait_for_interrupt();
+            cpu::unmask_interrupts();
+            cpu::instruction_barrier();
+            cpu::mask_interrupts();
         } else {
             cpu::yield_now();
         }
