@@ -1,6 +1,7 @@
 //! What a guest may ask for by HVC or SMC: PSCI 1.1 (Arm DEN 0022) and the SMC calling convention's own calls (Arm DEN 0028).
 
 use super::{ArmCpu, ArmPlatform};
+use crate::board::Board;
 use crate::run::Stop;
 use crate::slot::Core;
 use crate::vm::{CpuOnError, Vm};
@@ -84,6 +85,7 @@ fn other<P: ArmPlatform>(id: u32, core: &mut Core<P>, vm: &Vm<P>) -> ControlFlow
         function::SMCCC_ARCH_FEATURES => arch_feature(a as u32),
         function::FEATURES => feature(a as u32),
         // Every state is standby: the CPU waits as in WFI, and the call succeeds when it wakes.
+        function::CPU_SUSPEND if vm.board().has_pending(core) => SUCCESS,
         function::CPU_SUSPEND => {
             core.cpu.set_x(0, SUCCESS.cast_unsigned());
             return Break(Stop::Idle);
