@@ -77,6 +77,8 @@ pub trait Board<P: Platform<Board = Self>>: Send + Sync + Sized {
     /// Its interrupt controller, such as `GICv3`.
     fn interrupt_controller(&self) -> &'static str;
 
+    /// The vCPU was just reset, so what the board keeps for it is, too. It is not loaded.
+    fn restarted(&self, core: &mut Core<P>);
     /// The vCPU was just loaded.
     fn loaded(&self, core: &mut Core<P>);
     /// The vCPU is about to be put.

@@ -260,6 +260,7 @@ impl<P: Platform> CpuLoop<P> {
         };
         if let Some((entry, argument)) = slot.take_start() {
             core.cpu.reset(entry, argument);
+            vm.board().restarted(&mut core);
         }
         let now = self.shared.platform().now();
         core.cpu.load(vm.behind(now));

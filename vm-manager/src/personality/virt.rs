@@ -234,6 +234,11 @@ impl<P: ArmPlatform> Board<P> for Virt<P> {
         self.gic.name()
     }
 
+    fn restarted(&self, core: &mut Core<P>) {
+        core.private.timer = PhysicalTimer::default();
+        core.private.timer.update(&core.cpu, &self.vgic, usize::from(core.index));
+    }
+
     fn loaded(&self, core: &mut Core<P>) {
         let vcpu = usize::from(core.index);
         if self.vgic.hw_state(vcpu, TIMER_INTID) == HwState::PendingOrActive {
