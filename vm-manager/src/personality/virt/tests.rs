@@ -1,0 +1,5 @@
+//! The machine as its guests see it.
+
+mod devices;
+mod psci;
+mod system;
