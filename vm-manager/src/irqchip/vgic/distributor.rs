@@ -12,6 +12,9 @@ use hv_core::guest::{Level, Width};
 /// `GICD_CTLR.ARE` and `.DS` of GICv3: affinity routing, and one security state (IHI 0069 12.9.4).
 const ARE_AND_DS: u32 = 1 << 4 | 1 << 6;
 
+/// The offset of `GICD_TYPER`.
+const TYPER: u64 = 0x004;
+
 impl Vgic {
     /// Reads the register at `offset` of `frame` for `vcpu`, whose list registers `lrs` are.
     ///
@@ -27,6 +30,10 @@ impl Vgic {
     ) -> u64 {
         let value = match frame {
             _ if !offset.is_multiple_of(width.bytes()) => None,
+            // Constant, and what guests and measurements read most.
+            Frame::Distributor if offset == TYPER && width == Width::B4 => {
+                Some(u64::from(self.typer))
+            }
             Frame::Distributor => self.read_distributor(vcpu, offset, width, lrs),
             Frame::Redistributor(owner) => self.read_redistributor(vcpu, owner, offset, width, lrs),
         };
