@@ -7,9 +7,19 @@ use alloc::collections::VecDeque;
 /// Output that waits for the UART is bounded; what is beyond is refused.
 const OUTPUT_BYTES: usize = 16 << 10;
 
+/// Whether there is room for what is received.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reception {
+    /// It interrupts, to be read.
+    Wanted,
+    /// It waits in the UART, without an interrupt.
+    Refused,
+}
+
 struct Console {
     uart: arch::HostUart,
     output: VecDeque<u8>,
+    reception: Reception,
 }
 
 static CONSOLE: Mutex<Option<Console>> = Mutex::new(None);
@@ -17,7 +27,7 @@ static CONSOLE: Mutex<Option<Console>> = Mutex::new(None);
 /// Takes the UART. Called once, by the boot.
 pub(crate) fn init(uart: arch::HostUart) {
     let output = VecDeque::with_capacity(256);
-    *CONSOLE.lock() = Some(Console { uart, output });
+    *CONSOLE.lock() = Some(Console { uart, output, reception: Reception::Wanted });
     service();
 }
 
@@ -57,6 +67,16 @@ pub fn read(buf: &mut [u8]) -> usize {
     count
 }
 
+/// Says whether what is received shall interrupt.
+pub fn set_reception(reception: Reception) {
+    if let Some(console) = CONSOLE.lock().as_mut()
+        && console.reception != reception
+    {
+        console.reception = reception;
+        console.send();
+    }
+}
+
 /// Whether everything that was written has left the queue.
 #[must_use]
 pub fn is_drained() -> bool {
@@ -73,6 +93,6 @@ impl Console {
         }
         let sending =
             if self.output.is_empty() { arch::Sending::Idle } else { arch::Sending::Waiting };
-        self.uart.want_interrupts(sending);
+        self.uart.want_interrupts(self.reception, sending);
     }
 }

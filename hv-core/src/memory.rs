@@ -7,9 +7,9 @@ use crate::arch::current as arch;
 use crate::frames::{Chunk, FrameMap, RamCounters};
 use crate::machine::Range;
 use crate::paging::{PAGE_SIZE, Tables};
+use crate::sync::Mutex;
 use alloc::vec::Vec;
 use core::marker::PhantomData;
-use spin::Mutex;
 
 static POOL: Mutex<Option<FrameMap<'static>>> = Mutex::new(None);
 
@@ -249,7 +249,7 @@ mod heap {
     pub(super) static BYTES: AtomicU64 = AtomicU64::new(0);
 
     #[global_allocator]
-    static HEAP: TalcLock<spin::mutex::SpinMutex<()>, Pool> = TalcLock::new(Pool);
+    static HEAP: TalcLock<crate::sync::Mutex<()>, Pool> = TalcLock::new(Pool);
 
     pub(super) fn used() -> u64 {
         HEAP.lock().counters().allocated_bytes as u64

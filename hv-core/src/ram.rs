@@ -157,6 +157,11 @@ impl GuestRam {
         at.saturating_sub(offset)
     }
 
+    /// Drops what instruction caches hold: what was written may be executed. Data caches were cleaned by each write.
+    pub fn publish(&self) {
+        arch::forget_instructions();
+    }
+
     fn run_at(&self, gpa: u64) -> Option<(&Run, u64)> {
         let index = self.runs.partition_point(|run| run.start <= gpa).checked_sub(1)?;
         let run = self.runs.get(index)?;

@@ -9,6 +9,7 @@ use alloc::sync::Arc;
 use core::time::Duration;
 use hv_core::machine::{End, Machine};
 use hv_core::time::Instant;
+use hv_core::console::Reception;
 use hv_core::{console, host};
 use shell::session::{Options, Session, SessionId, TerminalKind};
 use spin::Once;
@@ -131,14 +132,20 @@ fn serve(mut services: Services, mut session: Session, mut cpu: CpuLoop<Hardware
         if let Some(deadline) = session.next_deadline() {
             limit = limit.min(Instant(deadline.as_nanos() as u64));
         }
-        if session.needs_poll() || session.has_output() {
-            limit = limit.min(host::now() + SHARE);
-        }
+        let can_send = session.has_output() && console::is_drained();
         if let Some(end) = services.wanted_end()
             && !session.has_output()
             && console::is_drained()
         {
             finish(end, &mut services);
+        }
+        let now = host::now();
+        if session.needs_poll() || can_send || limit <= now {
+            // There is more to do at once; guests get their share in between.
+            if !cpu.has_guests() {
+                continue;
+            }
+            limit = now + SHARE;
         }
         while cpu.turn(limit) == Turn::Guests {}
     }
@@ -152,6 +159,8 @@ fn attend(session: &mut Session, services: &mut Services) {
     console::service();
     let mut buf = [0; 128];
     let room = session.input_room().min(buf.len());
+    // Without room, what was received stays in the UART, and must not interrupt for as long as it does.
+    console::set_reception(if room == 0 { Reception::Refused } else { Reception::Wanted });
     if let Some(room) = buf.get_mut(..room) {
         let count = console::read(room);
         session.input(room.get(..count).unwrap_or_default());

@@ -53,6 +53,12 @@ impl<P: Platform> CpuLoop<P> {
         Self { shared, cpu, loaded: None, timers: BTreeMap::new(), armed: Instant(0) }
     }
 
+    /// Whether a vCPU wants to run here.
+    #[must_use]
+    pub fn has_guests(&self) -> bool {
+        self.shared.scheduler().has_waiting(self.cpu)
+    }
+
     /// Runs guests, or sleeps, until something else is to be done, or until `limit`.
     pub fn turn(&mut self, limit: Instant) -> Turn {
         let shared = Arc::clone(&self.shared);

@@ -213,6 +213,7 @@ impl<P: Platform> Job<P> {
                     Ok(progress) if !progress.finished => return None,
                     Ok(_) => {
                         let (entry, argument) = (*entry, *argument);
+                        self.vm.ram().publish();
                         self.vm.change(VmEvent::Loaded);
                         self.vm.start(entry, argument, platform.now());
                         Ok(None)

@@ -13,6 +13,8 @@ pub trait Ram: GuestMemory + Send + Sync {
     fn bytes(&self) -> u64;
     /// Zeroes up to `len` bytes from `offset` on; returns how many were there to zero.
     fn zero(&self, offset: u64, len: u64) -> u64;
+    /// What was written is about to be executed: no CPU may hold older instructions.
+    fn publish(&self);
     /// Bytes of the tables that show it to the guest.
     fn table_bytes(&self) -> u64;
 }
@@ -24,6 +26,10 @@ impl Ram for GuestRam {
 
     fn zero(&self, offset: u64, len: u64) -> u64 {
         Self::zero(self, offset, len)
+    }
+
+    fn publish(&self) {
+        Self::publish(self);
     }
 
     fn table_bytes(&self) -> u64 {

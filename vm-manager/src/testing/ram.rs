@@ -109,6 +109,8 @@ impl Ram for FakeRam {
         end - start
     }
 
+    fn publish(&self) {}
+
     fn table_bytes(&self) -> u64 {
         3 << 12
     }

@@ -127,6 +127,13 @@ pub(crate) fn clean(addr: u64, len: u64) {
     insn::dsb_sy();
 }
 
+/// Drops the instruction caches of all CPUs.
+pub(crate) fn forget_instructions() {
+    insn::ic_ialluis();
+    insn::dsb_ish();
+    insn::isb();
+}
+
 /// Waits until an interrupt is pending.
 #[inline]
 pub(crate) fn sleep() {

@@ -1,7 +1,7 @@
 //! Identifiers of guests' translations: VMIDs. Arm ARM D8.13.2.
 
 use super::insn;
-use spin::Mutex;
+use crate::sync::Mutex;
 
 /// Hands out VMIDs in turn, and says when all translations must be forgotten: a VMID that was in use
 /// before comes up again only after a wrap, and at each wrap everything is flushed once.

@@ -4,6 +4,7 @@
 #![expect(unsafe_code)]
 
 use super::discovery::UartNode;
+use crate::console::Reception;
 use arm_pl011_uart::{
     DataBits, Interrupts, LineConfig, PL011Registers, Parity, StopBits, Uart, UniqueMmioPointer,
 };
@@ -60,9 +61,12 @@ impl HostUart {
         }
     }
 
-    /// Asks for an interrupt when something was received and, if `sending`, when more can be sent.
-    pub(crate) fn want_interrupts(&mut self, sending: Sending) {
-        let receive = Interrupts::RXI | Interrupts::RTI;
+    /// Asks for an interrupt when something was received, if that is wanted, and when more can be sent, if something waits.
+    pub(crate) fn want_interrupts(&mut self, reception: Reception, sending: Sending) {
+        let receive = match reception {
+            Reception::Wanted => Interrupts::RXI | Interrupts::RTI,
+            Reception::Refused => Interrupts::empty(),
+        };
         let masks = match sending {
             Sending::Idle => receive,
             Sending::Waiting => receive | Interrupts::TXI,
