@@ -155,80 +155,66 @@ impl Platform {
             let start = reservation.address().addr() as u64;
             add(&mut self.reserved, range(start, reservation.size() as u64), "reservations")?;
         }
-        let mut stdout = None;
-        let mut uarts = [None; 4];
-        let mut inside_reserved = false;
+        let mut consoles = Consoles::default();
+        // All nodes are read even if one is at fault: the UART that is to tell of it may come later.
+        let mut result = Ok(());
         for node in fdt.all_nodes() {
-            let is_enabled = text(node, "status").is_none_or(|status| status.starts_with("ok"));
-            let base = node.name.split('@').next().unwrap_or("");
-            match base {
-                "/" | "" => self.model = text(node, "model").unwrap_or(""),
-                "chosen" => stdout = self.chosen(node),
-                "reserved-memory" => {
-                    for child in node.children() {
-                        self.reserved_memory(child)?;
-                    }
-                    inside_reserved = true;
-                }
-                _ => inside_reserved = false,
-            }
-            if inside_reserved || !is_enabled {
-                continue;
-            }
-            if text(node, "device_type") == Some("memory") {
-                for region in node.reg().into_iter().flatten() {
-                    let size = region.size.unwrap_or(0) as u64;
-                    add(
-                        &mut self.ram,
-                        range(region.starting_address.addr() as u64, size),
-                        "memory regions",
-                    )?;
-                }
-            }
-            if text(node, "device_type") == Some("cpu") {
-                self.cpu(node);
-            }
-            for compatible in strings(node, "compatible") {
-                match compatible {
-                    "arm,pl011" => {
-                        let uart = registers(node, 0).map(|registers| UartNode {
-                            registers,
-                            interrupt: interrupt(node, 0),
-                            clock_hz: clock(&fdt, node),
-                        });
-                        if let Some(slot) = uarts.iter_mut().find(|slot| slot.is_none()) {
-                            *slot = uart.map(|uart| (node.name, uart));
-                        }
-                    }
-                    "arm,pl031" => self.rtc = registers(node, 0),
-                    "arm,gic-v3" => self.gic_v3(node)?,
-                    "arm,cortex-a15-gic" | "arm,gic-400" | "arm,cortex-a7-gic" => {
-                        self.gic_v2(node)?
-                    }
-                    "arm,armv8-timer" => {
-                        self.virtual_timer = interrupt(node, 2);
-                        self.hypervisor_timer = interrupt(node, 3);
-                    }
-                    "arm,psci" | "arm,psci-0.2" | "arm,psci-1.0" => {
-                        self.conduit = match text(node, "method") {
-                            Some("hvc") => Some(Conduit::Hvc),
-                            Some("smc") => Some(Conduit::Smc),
-                            _ => None,
-                        };
-                    }
-                    _ => {}
-                }
-            }
+            result = result.and(self.node(&fdt, node, &mut consoles));
         }
-        let is_stdout = |name: &str| stdout.is_some_and(|path: &str| path.ends_with(name));
-        let uarts = uarts.into_iter().flatten();
-        let chosen = uarts.clone().find(|(name, _)| is_stdout(name)).or(uarts.clone().next());
-        self.uart = chosen.map(|(_, uart)| uart);
-        if let Some(uart) = self.uart {
-            add(&mut self.devices, Some(uart.registers), "devices")?;
-        }
+        self.uart = consoles.chosen();
+        result?;
+        add(&mut self.devices, self.uart.map(|uart| uart.registers), "devices")?;
         add(&mut self.devices, self.rtc, "devices")?;
         self.complete()
+    }
+
+    fn node(
+        &mut self,
+        fdt: &Fdt<'static>,
+        node: FdtNode<'_, 'static>,
+        consoles: &mut Consoles,
+    ) -> Result<(), DiscoveryError> {
+        match node.name.split('@').next().unwrap_or("") {
+            "/" | "" => self.model = text(node, "model").unwrap_or(""),
+            "chosen" => consoles.stdout = self.chosen(node),
+            "reserved-memory" => {
+                for child in node.children() {
+                    self.reserved_memory(child)?;
+                }
+                return Ok(());
+            }
+            _ => {}
+        }
+        let is_enabled = text(node, "status").is_none_or(|status| status.starts_with("ok"));
+        if !is_enabled {
+            return Ok(());
+        }
+        match text(node, "device_type") {
+            Some("memory") => self.memory(node)?,
+            Some("cpu") => self.cpu(node),
+            _ => {}
+        }
+        for compatible in strings(node, "compatible") {
+            match compatible {
+                "arm,pl011" => consoles.add(node.name, uart(fdt, node)),
+                "arm,pl031" => self.rtc = registers(node, 0),
+                "arm,gic-v3" => self.gic_v3(node)?,
+                "arm,cortex-a15-gic" | "arm,gic-400" | "arm,cortex-a7-gic" => self.gic_v2(node)?,
+                "arm,armv8-timer" => {
+                    self.virtual_timer = interrupt(node, 2);
+                    self.hypervisor_timer = interrupt(node, 3);
+                }
+                "arm,psci" | "arm,psci-0.2" | "arm,psci-1.0" => {
+                    self.conduit = match text(node, "method") {
+                        Some("hvc") => Some(Conduit::Hvc),
+                        Some("smc") => Some(Conduit::Smc),
+                        _ => None,
+                    };
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn complete(&self) -> Result<(), DiscoveryError> {
@@ -267,6 +253,14 @@ impl Platform {
             if node.property("no-map").is_some() {
                 add(&mut self.no_map, range, "reserved regions")?;
             }
+        }
+        Ok(())
+    }
+
+    fn memory(&mut self, node: FdtNode<'_, 'static>) -> Result<(), DiscoveryError> {
+        for region in node.reg().into_iter().flatten() {
+            let start = region.starting_address.addr() as u64;
+            add(&mut self.ram, range(start, region.size.unwrap_or(0) as u64), "memory regions")?;
         }
         Ok(())
     }
@@ -320,6 +314,34 @@ impl Platform {
         }));
         Ok(())
     }
+}
+
+/// The UARTs of the machine, by the names of their nodes, and the path of that which is its console.
+#[derive(Default)]
+struct Consoles {
+    stdout: Option<&'static str>,
+    uarts: [Option<(&'static str, UartNode)>; 4],
+}
+
+impl Consoles {
+    fn add(&mut self, name: &'static str, uart: Option<UartNode>) {
+        if let Some(slot) = self.uarts.iter_mut().find(|slot| slot.is_none()) {
+            *slot = uart.map(|uart| (name, uart));
+        }
+    }
+
+    /// The console, or the first UART if the tree does not say.
+    fn chosen(&self) -> Option<UartNode> {
+        let is_stdout = |name: &str| self.stdout.is_some_and(|path| path.ends_with(name));
+        let mut uarts = self.uarts.iter().flatten();
+        let console = uarts.clone().find(|(name, _)| is_stdout(name)).or(uarts.next());
+        console.map(|&(_, uart)| uart)
+    }
+}
+
+fn uart(fdt: &Fdt<'static>, node: FdtNode<'_, 'static>) -> Option<UartNode> {
+    let registers = registers(node, 0)?;
+    Some(UartNode { registers, interrupt: interrupt(node, 0), clock_hz: clock(fdt, node) })
 }
 
 fn range(start: u64, size: u64) -> Option<Range> {

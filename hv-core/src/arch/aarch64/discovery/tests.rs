@@ -2,7 +2,14 @@ use super::*;
 use proptest::prelude::*;
 use vm_fdt::FdtWriter;
 
+/// Distributor and two regions of redistributors.
+const GIC_V3: [u64; 6] = [0x800_0000, 0x1_0000, 0x80a_0000, 0xf6_0000, 0x40_0000_0000, 0x400_0000];
+
 fn tree() -> Vec<u8> {
+    tree_with_gic("arm,gic-v3", &GIC_V3)
+}
+
+fn tree_with_gic(compatible: &str, registers: &[u64]) -> Vec<u8> {
     let mut fdt = FdtWriter::new().unwrap();
     let root = fdt.begin_node("").unwrap();
     fdt.property_u32("#address-cells", 2).unwrap();
@@ -35,13 +42,9 @@ fn tree() -> Vec<u8> {
         fdt.end_node(uart).unwrap();
     }
     let gic = fdt.begin_node("intc@8000000").unwrap();
-    fdt.property_string("compatible", "arm,gic-v3").unwrap();
+    fdt.property_string("compatible", compatible).unwrap();
     fdt.property_u32("#redistributor-regions", 2).unwrap();
-    fdt.property_array_u64(
-        "reg",
-        &[0x800_0000, 0x1_0000, 0x80a_0000, 0xf6_0000, 0x40_0000_0000, 0x400_0000],
-    )
-    .unwrap();
+    fdt.property_array_u64("reg", registers).unwrap();
     fdt.property_array_u32("interrupts", &[1, 9, 4]).unwrap();
     fdt.end_node(gic).unwrap();
     let timer = fdt.begin_node("timer").unwrap();
@@ -106,6 +109,15 @@ fn a_tree_without_a_console_says_so() {
         tree[at] = b'x';
     }
     assert_eq!(read(tree).1, Err(DiscoveryError::Missing("PL011 UART")));
+}
+
+/// As QEMU's machine without `virtualization=on`: it was silent, because the UART was looked for only if all else was well.
+#[test]
+fn a_machine_at_fault_still_has_the_uart_that_tells_of_it() {
+    let (platform, result) = read(tree_with_gic("arm,cortex-a15-gic", &GIC_V3[..4]));
+    let missing = "virtual interface of the GIC (GICH and GICV)";
+    assert_eq!(result, Err(DiscoveryError::Missing(missing)));
+    assert_eq!(platform.uart.unwrap().registers.start, 0x900_1000);
 }
 
 #[test]
