@@ -12,6 +12,9 @@ static VIRTUAL: AtomicU64 = AtomicU64::new(0);
 static PHYSICAL: AtomicU64 = AtomicU64::new(0);
 static PHYSICAL_ID: AtomicU64 = AtomicU64::new(0);
 const PATIENCE_MS: u64 = 10_000;
+/// A time that does not come. Not the last there is: QEMU 7.2 adds the counter's offset to it, and hangs for ever in the
+/// timers of its main loop when the sum wraps.
+const NEVER: u64 = u64::MAX / 2;
 
 /// One of the two, so that both are tested alike.
 struct Timer {
@@ -89,9 +92,9 @@ fn one(timer: &Timer) -> Outcome {
 
     (timer.start)(0, ENABLE);
     wait("no interrupt of a time in the past", 0, || count() > before)?;
-    (timer.start)(u64::MAX, ENABLE);
+    (timer.start)(NEVER, ENABLE);
     check((timer.control)() & FIRED == 0, "fired long before its time", (timer.control)())?;
-    (timer.start)(u64::MAX, 0);
+    (timer.start)(NEVER, 0);
     Ok(())
 }
 
