@@ -30,8 +30,8 @@ pub trait GuestCpu: Send {
     fn fail_access(&mut self);
     /// The address of the instruction that it is at.
     fn pc(&self) -> u64;
-    /// Name and value of every register, for a crash record. It is not loaded.
-    fn dump(&self) -> RegisterDump;
+    /// Name and value of every register, for a crash record. It is loaded.
+    fn dump(&mut self) -> RegisterDump;
     /// Its last exits, the oldest first, in words.
     fn last_exits(&self) -> Vec<String>;
     /// The guest physical address of that instruction, if the guest maps it. It is loaded.

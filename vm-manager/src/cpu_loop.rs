@@ -10,7 +10,7 @@ use crate::slot::{ATTENTION, Core, EVICT, STOP, VcpuSlot};
 use crate::vm::Vm;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use core::time::Duration;
 use hv_core::guest::GuestMemory;
 use hv_core::machine::HostEvent;
@@ -42,7 +42,7 @@ pub struct CpuLoop<P: Platform> {
     cpu: usize,
     loaded: Option<Loaded<P>>,
     /// When vCPUs that sleep here without being loaded have to be woken for their timers.
-    timers: BTreeMap<TaskId, (Instant, Arc<VcpuSlot<P>>)>,
+    timers: BTreeMap<TaskId, (Instant, Weak<VcpuSlot<P>>)>,
     armed: Instant,
 }
 
@@ -99,7 +99,7 @@ impl<P: Platform> CpuLoop<P> {
         loaded.vm.board().tick(&mut loaded.core);
         let slice_end = pick.slice.map_or(Instant::NEVER, |slice| now + slice);
         let deadline = limit.min(slice_end).min(loaded.vm.board().deadline(&loaded.core));
-        let deadline = deadline.min(self.timers.values().map(|&(at, _)| at).min().unwrap_or(Instant::NEVER));
+        let deadline = deadline.min(self.timers.values().map(|(at, _)| *at).min().unwrap_or(Instant::NEVER));
         arm(&mut self.armed, platform, deadline);
         let before = slot.ran_ns(now);
         slot.enter(self.cpu, now);
@@ -154,8 +154,8 @@ impl<P: Platform> CpuLoop<P> {
         scheduler.leave(self.cpu, state);
     }
 
-    fn record(&self) -> Option<CrashRecord> {
-        let Loaded { vm, core, slot } = self.loaded.as_ref()?;
+    fn record(&mut self) -> Option<CrashRecord> {
+        let Loaded { vm, core, slot } = self.loaded.as_mut()?;
         let fault = core.fault?;
         let mut word = [0; 4];
         let address = core.cpu.instruction_address();
@@ -177,7 +177,7 @@ impl<P: Platform> CpuLoop<P> {
     fn sleep(&mut self, limit: Instant, now: Instant, known: u32) {
         let shared = Arc::clone(&self.shared);
         let platform = shared.platform();
-        let mut deadline = limit.min(self.timers.values().map(|&(at, _)| at).min().unwrap_or(Instant::NEVER));
+        let mut deadline = limit.min(self.timers.values().map(|(at, _)| *at).min().unwrap_or(Instant::NEVER));
         if let Some(loaded) = &self.loaded {
             deadline = deadline.min(loaded.vm.board().deadline(&loaded.core));
         }
@@ -220,7 +220,7 @@ impl<P: Platform> CpuLoop<P> {
         }
         self.timers.retain(|_, (at, slot)| {
             let is_due = *at <= now;
-            if is_due {
+            if is_due && let Some(slot) = slot.upgrade() {
                 slot.wake();
             }
             !is_due
@@ -286,7 +286,7 @@ impl<P: Platform> CpuLoop<P> {
             && slot.events() & STOP == 0
             && let Some(task) = slot.task()
         {
-            self.timers.insert(task, (wake_at, Arc::clone(&slot)));
+            self.timers.insert(task, (wake_at, Arc::downgrade(&slot)));
         }
         slot.clear(EVICT);
         slot.bring_home(core);

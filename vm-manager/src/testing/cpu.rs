@@ -292,7 +292,7 @@ impl GuestCpu for FakeCpu {
         self.pc
     }
 
-    fn dump(&self) -> RegisterDump {
+    fn dump(&mut self) -> RegisterDump {
         vec![("pc", self.pc), ("x0", self.x[0])]
     }
 

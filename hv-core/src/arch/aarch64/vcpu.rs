@@ -277,7 +277,8 @@ impl GuestCpu for Vcpu {
         insn::isb();
     }
 
-    fn dump(&self) -> RegisterDump {
+    fn dump(&mut self) -> RegisterDump {
+        self.el1.save(self.keys);
         const NAMES: [&str; 31] = [
             "x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13",
             "x14", "x15", "x16", "x17", "x18", "x19", "x20", "x21", "x22", "x23", "x24", "x25",
