@@ -4,7 +4,7 @@ use crate::board::Board;
 use crate::error::Error;
 use crate::load::{Loader, Plan};
 use crate::platform::{Platform, Ram};
-use crate::vm::{Vm, VmEvent, VmState};
+use crate::vm::{Rest, Vm, VmEvent, VmState};
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::time::Duration;
@@ -76,7 +76,13 @@ enum Phase {
     Await {
         deadline: Instant,
     },
-    Ended(Option<Result<(), Error>>),
+}
+
+/// How a slice of a job ended it.
+pub(crate) struct Ended {
+    /// What it was for.
+    pub(crate) goal: Goal,
+    pub(crate) result: Result<(), Error>,
 }
 
 /// One thing that is being done to a VM.
@@ -121,38 +127,30 @@ impl<P: Platform> Job<P> {
         self.vm.id()
     }
 
-    pub(crate) fn is_active(&self) -> bool {
-        !matches!(self.phase, Phase::Ended(_))
-    }
-
     /// It does nothing itself: other things may be done to the VM meanwhile.
     pub(crate) fn waits_for_guest(&self) -> bool {
         matches!(self.phase, Phase::KeyDown { .. } | Phase::Await { .. } | Phase::Delay(_))
     }
 
-    pub(crate) fn abandon(&mut self) {
+    /// It is the start of a VM that has ended, when its time comes.
+    pub(crate) fn is_delayed(&self) -> bool {
+        matches!(self.phase, Phase::Delay(_))
+    }
+
+    /// Nobody waits for it any more. Returns whether there is nothing left for it to do.
+    pub(crate) fn abandon(&mut self) -> bool {
         self.is_abandoned = true;
-        if matches!(self.phase, Phase::Await { .. }) {
-            self.phase = Phase::Ended(Some(Ok(())));
-        }
+        matches!(self.phase, Phase::Await { .. })
     }
 
     pub(crate) fn is_abandoned(&self) -> bool {
         self.is_abandoned
     }
 
-    /// The VM is about to be destroyed.
-    pub(crate) fn give_up(&mut self) {
-        if self.is_active() {
-            self.phase = Phase::Ended(Some(Ok(())));
-        }
-    }
-
-    pub(crate) fn status(&mut self) -> JobStatus {
+    pub(crate) fn status(&self) -> JobStatus {
         let plain =
             |what: &str| JobStatus::Running { done_bytes: 0, total_bytes: 0, what: what.into() };
-        match &mut self.phase {
-            Phase::Ended(result) => JobStatus::Done(result.take().unwrap_or(Ok(()))),
+        match &self.phase {
             Phase::Delay(_) => plain("waiting to restart"),
             Phase::Quiesce => plain("stopping vCPUs"),
             Phase::KeyDown { .. } | Phase::Await { .. } => plain("waiting for the guest"),
@@ -180,14 +178,12 @@ impl<P: Platform> Job<P> {
             Phase::Quiesce | Phase::Zero { .. } | Phase::Load { .. } => now,
             Phase::KeyDown { until, .. } => *until,
             Phase::Await { .. } => now + LOOK,
-            Phase::Ended(_) => Instant::NEVER,
         }
     }
 
-    /// Does a slice. Returns what the job was for, once, when it ends.
-    pub(crate) fn step(&mut self, platform: &P, entropy: &mut u64) -> Option<Goal> {
+    /// Does a slice. Returns how that ended the job, after which it is to be forgotten.
+    pub(crate) fn step(&mut self, platform: &P, entropy: &mut u64) -> Option<Ended> {
         let result = match &mut self.phase {
-            Phase::Ended(_) => return None,
             Phase::Delay(at) => {
                 if platform.now() >= *at {
                     self.phase = Phase::Quiesce;
@@ -196,7 +192,7 @@ impl<P: Platform> Job<P> {
                 return None;
             }
             Phase::Quiesce => {
-                if !self.vm.quiesce() {
+                if self.vm.quiesce() != Rest::Home {
                     return None;
                 }
                 self.quiet()
@@ -240,20 +236,17 @@ impl<P: Platform> Job<P> {
                 self.phase = phase;
                 None
             }
-            Ok(None) => {
-                self.phase = Phase::Ended(Some(Ok(())));
-                Some(self.goal)
-            }
+            Ok(None) => Some(Ended { goal: self.goal, result: Ok(()) }),
             Err(error) => {
                 self.vm.change(VmEvent::LoadFailed);
                 log::error!("{}: {error}", self.vm.title());
-                self.phase = Phase::Ended(Some(Err(error)));
-                Some(self.goal)
+                Some(Ended { goal: self.goal, result: Err(error) })
             }
         }
     }
 
     fn timed_out(&self) -> Error {
+        self.vm.life.lock().is_asked_to_stop = false;
         let after = if let Goal::PowerKey { after } = self.goal { after } else { Duration::ZERO };
         Error::TimedOut { vm: self.vm.title(), after }
     }

@@ -8,7 +8,7 @@ use crate::load::{Images, Plan, Request};
 use crate::platform::Platform;
 use crate::shared::{self, Shared};
 use crate::usage::Usage;
-use crate::vm::{Vm, VmEvent, VmState};
+use crate::vm::{Rest, Vm, VmEvent, VmState};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
@@ -23,6 +23,8 @@ pub struct Manager<P: Platform> {
     vms: BTreeMap<u32, Arc<Vm<P>>>,
     next_vm: u32,
     jobs: BTreeMap<u64, Job<P>>,
+    /// How jobs ended that somebody waits for. What a job had is gone by then.
+    results: BTreeMap<u64, Result<(), Error>>,
     next_job: u64,
     usage: Usage,
     /// The time of day when the machine's clock read zero, since 1970.
@@ -40,6 +42,7 @@ impl<P: Platform> Manager<P> {
             vms: BTreeMap::new(),
             next_vm: 1,
             jobs: BTreeMap::new(),
+            results: BTreeMap::new(),
             next_job: 1,
             usage: Usage::default(),
             epoch,
@@ -128,6 +131,7 @@ impl<P: Platform> Manager<P> {
         let vm = self.idle_vm(id)?;
         let advice = match vm.state() {
             VmState::Created | VmState::Stopped | VmState::Crashed => {
+                self.cancel_restart(id);
                 return Ok(self.begin(vm, Goal::Start));
             }
             VmState::Paused => "'vm resume' lets it go on",
@@ -146,6 +150,7 @@ impl<P: Platform> Manager<P> {
         if vm.state() == VmState::Created {
             return Err(wrong_state(&vm, "'vm start' starts it"));
         }
+        self.cancel_restart(id);
         Ok(self.begin(vm, Goal::Reset))
     }
 
@@ -162,9 +167,22 @@ impl<P: Platform> Manager<P> {
                 return Err(wrong_state(&vm, "it cannot be asked; resume it, or use --force"));
             }
             (VmState::Running | VmState::Paused | VmState::Crashed, None) => Goal::Stop,
+            (VmState::Crashed | VmState::Stopped, _) if self.awaits_restart(id) => Goal::Stop,
             _ => return Err(wrong_state(&vm, "there is nothing to stop")),
         };
+        vm.life.lock().is_asked_to_stop = true;
+        self.cancel_restart(id);
         Ok(self.begin(vm, goal))
+    }
+
+    /// Whether a VM that has ended is to be started again.
+    fn awaits_restart(&self, id: u32) -> bool {
+        self.jobs.values().any(|job| job.vm_id() == id && job.is_delayed())
+    }
+
+    /// An operator's command takes the place of a restart that was to come.
+    fn cancel_restart(&mut self, id: u32) {
+        self.jobs.retain(|_, job| job.vm_id() != id || !job.is_delayed());
     }
 
     /// Begins to destroy a VM, whatever it does, and to give back all that it has.
@@ -175,8 +193,8 @@ impl<P: Platform> Manager<P> {
     pub fn destroy(&mut self, id: u32) -> Result<JobId, Error> {
         let vm = Arc::clone(self.vm(id)?);
         // Whatever else was being done to it ends here.
-        for job in self.jobs.values_mut().filter(|job| job.vm_id() == id) {
-            job.give_up();
+        for (number, _) in self.jobs.extract_if(.., |_, job| job.vm_id() == id) {
+            self.results.insert(number, Ok(()));
         }
         Ok(self.begin(vm, Goal::Destroy))
     }
@@ -237,27 +255,24 @@ impl<P: Platform> Manager<P> {
 
     /// How far a job is. One that is done is forgotten when this has said so.
     pub fn job(&mut self, id: JobId) -> JobStatus {
-        let Some(job) = self.jobs.get_mut(&id.0) else {
-            return JobStatus::Done(Ok(()));
-        };
-        let status = job.status();
-        if matches!(status, JobStatus::Done(_)) {
-            self.jobs.remove(&id.0);
+        match self.jobs.get(&id.0) {
+            Some(job) => job.status(),
+            None => JobStatus::Done(self.results.remove(&id.0).unwrap_or(Ok(()))),
         }
-        status
     }
 
     /// Waits no longer for a job. One that only waits for the guest ends; others go on by themselves.
     pub fn abandon(&mut self, id: JobId) {
-        if let Some(job) = self.jobs.get_mut(&id.0) {
-            job.abandon();
+        self.results.remove(&id.0);
+        if self.jobs.get_mut(&id.0).is_some_and(Job::abandon) {
+            self.jobs.remove(&id.0);
         }
     }
 
     /// Whether something is being done to a VM.
     #[must_use]
     pub fn is_busy(&self, id: u32) -> bool {
-        self.jobs.values().any(|job| job.vm_id() == id && job.is_active())
+        self.jobs.values().any(|job| job.vm_id() == id)
     }
 
     /// Does a slice of all that is to be done. Returns when it wants to be called again.
@@ -274,16 +289,17 @@ impl<P: Platform> Manager<P> {
                 next = next.min(job.wants_step_at(now));
                 continue;
             };
-            let (vm, is_forgotten) = (Arc::clone(job.vm()), job.is_abandoned());
-            if is_forgotten {
-                self.jobs.remove(&id);
+            let Some(job) = self.jobs.remove(&id) else { continue };
+            let vm = Arc::clone(job.vm());
+            if !job.is_abandoned() {
+                self.results.insert(id, ended.result);
             }
-            if ended == Goal::Destroy {
+            if ended.goal == Goal::Destroy {
                 log::info!("{} destroyed", vm.title());
                 self.vms.remove(&vm.id());
                 self.usage.forget(vm.id());
             } else {
-                self.restart_if_wanted(&vm, ended, now);
+                self.restart_if_wanted(&vm, ended.goal, now);
             }
             next = now;
         }
@@ -307,10 +323,8 @@ impl<P: Platform> Manager<P> {
         let Ok(vm) = self.vm(id) else { return };
         let vm = Arc::clone(vm);
         // A reset or a stop that was ordered meanwhile takes care of it.
-        let is_overtaken = self
-            .jobs
-            .values()
-            .any(|job| job.vm_id() == id && job.is_active() && !job.waits_for_guest());
+        let is_overtaken =
+            self.jobs.values().any(|job| job.vm_id() == id && !job.waits_for_guest());
         if vm.state() != VmState::Running && vm.state() != VmState::Paused || is_overtaken {
             return;
         }
@@ -322,7 +336,7 @@ impl<P: Platform> Manager<P> {
         let policy = vm.config().restart.on;
         let wants = match ended {
             Goal::Crash => policy == RestartOn::Crash || policy == RestartOn::Always,
-            Goal::PowerOff => policy == RestartOn::Always,
+            Goal::PowerOff => policy == RestartOn::Always && !vm.life.lock().is_asked_to_stop,
             Goal::Start
             | Goal::Reset
             | Goal::GuestReset
@@ -350,7 +364,7 @@ impl<P: Platform> Manager<P> {
     /// The VM, if nothing that changes its state is being done to it.
     fn idle_vm(&self, id: u32) -> Result<Arc<Vm<P>>, Error> {
         let vm = self.vm(id)?;
-        let blocks = |job: &&Job<P>| job.vm_id() == id && job.is_active() && !job.waits_for_guest();
+        let blocks = |job: &&Job<P>| job.vm_id() == id && !job.waits_for_guest();
         match self.jobs.values().find(blocks) {
             Some(_) => Err(Error::Busy(vm.title())),
             None => Ok(Arc::clone(vm)),
@@ -361,7 +375,7 @@ impl<P: Platform> Manager<P> {
     fn wait_until_quiet(&self, vm: &Vm<P>) {
         const PATIENCE: Duration = Duration::from_millis(200);
         let deadline = self.now() + PATIENCE;
-        while !vm.quiesce() && self.now() < deadline {
+        while vm.quiesce() == Rest::Running && self.now() < deadline {
             self.shared.platform().pause();
         }
     }
@@ -393,3 +407,6 @@ impl<P: Platform> Vm<P> {
         format!("vm {} '{}'", self.id(), self.name())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -109,6 +109,8 @@ pub(crate) struct Life {
     pub(crate) restarts: u32,
     /// Ends in a row that came soon after a start.
     pub(crate) quick_ends: u32,
+    /// If its guest switches it off now, it does what an operator wants.
+    pub(crate) is_asked_to_stop: bool,
 }
 
 /// One VM.
@@ -165,6 +167,7 @@ impl<P: Platform> Vm<P> {
             crash: None,
             restarts: 0,
             quick_ends: 0,
+            is_asked_to_stop: false,
         };
         let vm = Arc::new(Self {
             id,
@@ -314,10 +317,10 @@ impl<P: Platform> Vm<P> {
         self.slots.iter().filter_map(|slot| slot.task().map(|task| (slot, task)))
     }
 
-    /// Asks every vCPU to stop and to leave its CPU. Returns whether all have: else it is to be called again.
-    pub(crate) fn quiesce(&self) -> bool {
-        let mut all = true;
-        for (slot, task) in self.tasks() {
+    /// Asks every vCPU to stop and to leave its CPU. Returns how far the last of them is: until that is far enough, it is to
+    /// be called again.
+    pub(crate) fn quiesce(&self) -> Rest {
+        let rest = |(slot, task): (&Arc<VcpuSlot<P>>, TaskId)| {
             let (running, loaded) = {
                 let mut scheduler = self.shared.scheduler();
                 (scheduler.hold(task), scheduler.loaded_on(task))
@@ -325,19 +328,25 @@ impl<P: Platform> Vm<P> {
             if let Some(cpu) = running {
                 slot.ask(STOP);
                 self.shared.flag(cpu, RESCHEDULE);
+                Rest::Running
             } else if let Some(cpu) = loaded {
                 slot.ask(EVICT);
                 self.shared.flag(cpu, RESCHEDULE);
+                Rest::Loaded
+            } else if slot.is_home() {
+                Rest::Home
+            } else {
+                Rest::Loaded
             }
-            all &= running.is_none() && loaded.is_none() && slot.is_home();
-        }
-        all
+        };
+        self.tasks().map(rest).min().unwrap_or(Rest::Home)
     }
 
-    /// Lets the vCPUs that are switched on run again.
+    /// Lets the vCPUs that are switched on run again. Who has not left its CPU yet is put and loaded again all the same,
+    /// since that is when it gets its time.
     pub(crate) fn release(&self) {
         for (slot, task) in self.tasks() {
-            slot.clear(STOP | EVICT);
+            slot.clear(STOP);
             let notice = {
                 let mut scheduler = self.shared.scheduler();
                 if scheduler.state(task) == TaskState::Held {
@@ -362,7 +371,10 @@ impl<P: Platform> Vm<P> {
     /// Starts vCPU 0 at `entry` with `argument`; its time begins now.
     pub(crate) fn start(&self, entry: GuestPhysAddr, argument: u64, now: Instant) {
         self.behind_ns.store(now.0, Ordering::Relaxed);
-        self.life.lock().started_at = Some(now);
+        let mut life = self.life.lock();
+        life.started_at = Some(now);
+        life.is_asked_to_stop = false;
+        drop(life);
         if let Some((slot, task)) = self.tasks().next() {
             slot.set_start(Some((entry, argument)));
             let notice = self.shared.scheduler().release(task);
@@ -462,6 +474,17 @@ impl<P: Platform> Vm<P> {
     pub fn memory(&self) -> (u64, u64) {
         (self.ram.bytes(), self.ram.table_bytes())
     }
+}
+
+/// How far a vCPU has come to rest.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Rest {
+    /// It runs.
+    Running,
+    /// It does not run, but its state is in a CPU.
+    Loaded,
+    /// Its state is with its VM.
+    Home,
 }
 
 /// Why a VM could not be made.

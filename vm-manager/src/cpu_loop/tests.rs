@@ -3,7 +3,7 @@ use crate::board::Board;
 use crate::sched::SLICE;
 use crate::shared::{HOST_WORK_SOON, SERVICE_CPU};
 use crate::sink::Bell;
-use crate::testing::guest::Guest;
+use crate::testing::guest::{Guest, ICC_SGI1R};
 use crate::testing::machine::Machine;
 use crate::testing::sim::Pace;
 use crate::virt_map::{GicVersion, PL011_SPI};
@@ -16,7 +16,6 @@ const MS: Duration = Duration::from_millis(1);
 const US: Duration = Duration::from_micros(1);
 const TIMER: u32 = 27;
 const PHYSICAL_TIMER: u32 = 30;
-const ICC_SGI1R: SystemRegister = SystemRegister::new(3, 0, 12, 11, 5);
 const CNTP_CTL: SystemRegister = SystemRegister::new(3, 3, 14, 2, 1);
 const CNTP_CVAL: SystemRegister = SystemRegister::new(3, 3, 14, 2, 2);
 

@@ -22,6 +22,9 @@ pub(crate) type Run = Pin<Box<dyn Future<Output = ()> + Send>>;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct ProgramId(pub(crate) u32);
 
+/// Sends software-generated interrupts.
+pub(crate) const ICC_SGI1R: SystemRegister = SystemRegister::new(3, 0, 12, 11, 5);
+
 const MAGIC: [u8; 4] = *b"FAKE";
 
 impl ProgramId {

@@ -1,6 +1,6 @@
 //! PSCI 1.1 (DEN 0022) and the SMC calling convention (DEN 0028), called as guests do.
 
-use crate::testing::guest::{Guest, ProgramId};
+use crate::testing::guest::{Guest, ICC_SGI1R, ProgramId};
 use crate::testing::machine::Machine;
 use crate::vm::VmState;
 use hv_core::guest::{GuestMemory, GuestPhysAddr};
@@ -262,7 +262,7 @@ fn suspend_returns_at_once_when_an_interrupt_waits_already() {
     let notes = machine.run(&[], |guest| async move {
         guest.enable_private(&[1]).await;
         // An SGI to itself waits, masked in the CPU.
-        guest.msr(super::system::ICC_SGI1R, 1 << 24 | 1).await;
+        guest.msr(ICC_SGI1R, 1 << 24 | 1).await;
         guest.note(guest.hvc([CPU_SUSPEND, 0, 0, 0]).await.to_string());
         assert_eq!(guest.acknowledge(), Some(1));
     });

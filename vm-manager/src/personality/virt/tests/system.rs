@@ -1,7 +1,7 @@
 //! Trapped system registers.
 
 use crate::testing::cpu::HOST_IDS;
-use crate::testing::guest::Guest;
+use crate::testing::guest::{Guest, ICC_SGI1R};
 use crate::testing::machine::Machine;
 use crate::testing::sim::Pace;
 use crate::virt_map::GicVersion;
@@ -9,7 +9,6 @@ use hv_core::arch::aarch64::sysreg::SystemRegister;
 use hv_core::guest::Width;
 use std::time::Duration;
 
-pub(super) const ICC_SGI1R: SystemRegister = SystemRegister::new(3, 0, 12, 11, 5);
 const ICC_ASGI1R: SystemRegister = SystemRegister::new(3, 0, 12, 11, 6);
 const ICC_SGI0R: SystemRegister = SystemRegister::new(3, 0, 12, 11, 7);
 const CNTPCT: SystemRegister = SystemRegister::new(3, 3, 14, 0, 1);

@@ -1,0 +1,5 @@
+mod commands;
+mod ends;
+mod lives;
+mod loading;
+mod pausing;
