@@ -23,8 +23,19 @@ pub(super) fn init() -> u64 {
     frequency
 }
 
+/// The least surprising of what cannot be had: the greatest number. A guest may ask for the last tick there is.
 const fn scale(value: u64, factor: u64) -> u64 {
-    ((value as u128 * factor as u128) >> 32) as u64
+    let scaled = (value as u128 * factor as u128) >> 32;
+    if scaled > u64::MAX as u128 { u64::MAX } else { scaled as u64 }
+}
+
+/// The tick at which our own clock has passed `deadline_ns`. Both factors are rounded: without the correction, the
+/// interrupt of a late deadline would come before its time, and who waits for it would see that it is not due.
+const fn tick_after(deadline_ns: u64, ticks_per_ns: u64, ns_per_tick: u64) -> u64 {
+    let ticks = scale(deadline_ns, ticks_per_ns);
+    let missing = deadline_ns.saturating_sub(scale(ticks, ns_per_tick));
+    let tick = ticks.saturating_add(scale(missing, ticks_per_ns)).saturating_add(1);
+    if scale(tick, ns_per_tick) < deadline_ns { tick.saturating_add(1) } else { tick }
 }
 
 /// Nanoseconds in so many ticks.
@@ -42,7 +53,10 @@ pub(super) fn ns_to_ticks(ns: u64) -> u64 {
 /// Now.
 #[inline]
 pub(crate) fn now() -> Instant {
-    Instant(ticks_to_ns(insn::counter()))
+    // No need to saturate: the counter does not come that far.
+    let ns_per_tick = NS_PER_TICK.load(Ordering::Relaxed);
+    let nanoseconds = (u128::from(insn::counter()) * u128::from(ns_per_tick)) >> 32;
+    Instant(nanoseconds as u64)
 }
 
 /// Raises the hypervisor timer's interrupt at `deadline`, or never.
@@ -53,8 +67,9 @@ pub(crate) fn set_timer(deadline: Instant) {
         insn::cnthp_ctl_el2::write(0);
         return;
     }
-    // One tick more, so that the deadline has passed by our own clock when the interrupt comes.
-    insn::cnthp_cval_el2::write(ns_to_ticks(deadline.0).saturating_add(1));
+    let (ticks_per_ns, ns_per_tick) =
+        (TICKS_PER_NS.load(Ordering::Relaxed), NS_PER_TICK.load(Ordering::Relaxed));
+    insn::cnthp_cval_el2::write(tick_after(deadline.0, ticks_per_ns, ns_per_tick));
     insn::cnthp_ctl_el2::write(ENABLE);
 }
 
@@ -67,6 +82,31 @@ mod tests {
         let factor = ((1_000_000_000_u128 << 32) / 62_500_000) as u64;
         assert_eq!(scale(1, factor), 16);
         assert_eq!(scale(62_500_000 * 3600, factor), 3_600_000_000_000);
+    }
+
+    #[test]
+    fn far_times_are_the_last_there_is() {
+        let factor = ((1_000_000_000_u128 << 32) / 62_500_000) as u64;
+        assert_eq!(scale(u64::MAX / 2, factor), u64::MAX);
+        assert_eq!(scale(u64::MAX, factor), u64::MAX);
+    }
+
+    #[test]
+    fn an_interrupt_does_not_come_before_its_time() {
+        for frequency in
+            [19_200_000, 24_000_000, 25_000_000, 54_000_000, 62_500_000, 1_000_000_000_u64]
+        {
+            let to_ns = ((1_000_000_000_u128 << 32) / u128::from(frequency)) as u64;
+            let to_ticks = ((u128::from(frequency) << 32) / 1_000_000_000) as u64;
+            for exponent in 0..60 {
+                for deadline in
+                    [1_u64 << exponent, (1 << exponent) + 12345, (1 << exponent) * 3 / 2]
+                {
+                    let tick = tick_after(deadline, to_ticks, to_ns);
+                    assert!(scale(tick, to_ns) >= deadline, "{frequency} {deadline}");
+                }
+            }
+        }
     }
 
     #[test]
