@@ -88,6 +88,16 @@ fn every_key_arrives() {
 }
 
 #[test]
+fn the_example_in_the_readme_is_valid() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let (_, example) = readme.split_once("```toml\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let config = VmConfig::parse("readme.toml", example.as_bytes()).unwrap();
+    assert_eq!((config.vcpus, config.loads.len()), (2, 1));
+}
+
+#[test]
 fn the_configurations_of_the_repository_are_valid() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs");
     for entry in std::fs::read_dir(folder).unwrap() {
