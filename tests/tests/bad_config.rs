@@ -15,7 +15,11 @@ const BAD: [(&str, &str, &[&str]); 9] = [
         "name = \"a\"\nvcpus = 99\n[boot]\nkernel = \"hello/hello.elf\"\n",
         &["too-many-vcpus.toml:2", "vcpus", "99", "8"],
     ),
-    ("no-image", "name = \"a\"\n[boot]\nkernel = \"no/such.elf\"\n", &["no/such.elf"]),
+    (
+        "no-image",
+        "name = \"a\"\nmemory = \"16M\"\n[boot]\nkernel = \"no/such.elf\"\n",
+        &["no-image.toml:4", "kernel", "no/such.elf"],
+    ),
     (
         "too-much-memory",
         "name = \"a\"\nmemory = \"512G\"\n[boot]\nkernel = \"hello/hello.elf\"\n",

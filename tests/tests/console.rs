@@ -37,7 +37,7 @@ fn ctrl_c_goes_to_the_guest_and_another_escape_key_can_be_chosen() {
     roost.start("echo");
     roost.wait_for_text("echo", "probe: info echo ready");
     roost.serial().send("vm console echo --escape ^]\r");
-    roost.serial().expect("^] leaves", LIMIT);
+    roost.serial().expect("Ctrl-] leaves", LIMIT);
     roost.serial().send("a\x03b\x1cc\r");
     roost.serial().expect("probe: echo 'a\x03b\x1cc'", LIMIT);
     roost.serial().send("\x1d");
