@@ -77,11 +77,7 @@ impl Vgic {
         width: Width,
         lrs: &mut L,
     ) -> Option<u64> {
-        let register = Register::of_distributor(self.version, offset & !3)?;
-        if !register.admits(offset, width) {
-            return None;
-        }
-        let word = match register {
+        let word = match Register::of_distributor(self.version, offset, width)? {
             Register::Typer => self.typer,
             Register::Control => {
                 let groups = u32::from(self.control.load(Ordering::Relaxed));
@@ -110,11 +106,7 @@ impl Vgic {
         value: u32,
         lrs: &mut L,
     ) -> Option<()> {
-        let register = Register::of_distributor(self.version, offset & !3)?;
-        if !register.admits(offset, width) {
-            return None;
-        }
-        match register {
+        match Register::of_distributor(self.version, offset, width)? {
             Register::Sgir => self.send_sgir(vcpu, value, lrs),
             Register::Control => {
                 let groups = (value & 3) as u8;

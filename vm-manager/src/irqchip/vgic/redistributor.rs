@@ -54,10 +54,7 @@ impl Vgic {
         }
         let shared = self.cpus.get(owner)?;
         if let Some(offset) = offset.checked_sub(FRAME_BYTES) {
-            let register = Register::of_sgi_frame(offset & !3)?;
-            if !register.admits(offset, width) {
-                return None;
-            }
+            let register = Register::of_sgi_frame(offset, width)?;
             let Register::Of(interrupts) = register else { return Some(0) };
             let word = self.read_interrupts(vcpu, owner, interrupts, lrs);
             return Some(u64::from(word) >> (8 * (offset & 3)) & width.ones());
@@ -92,11 +89,7 @@ impl Vgic {
         }
         let shared = self.cpus.get(owner)?;
         if let Some(offset) = offset.checked_sub(FRAME_BYTES) {
-            let register = Register::of_sgi_frame(offset & !3)?;
-            if !register.admits(offset, width) {
-                return None;
-            }
-            if let Register::Of(interrupts) = register {
+            if let Register::Of(interrupts) = Register::of_sgi_frame(offset, width)? {
                 self.write_interrupts(owner, interrupts, offset, width, value);
             }
             return Some(());

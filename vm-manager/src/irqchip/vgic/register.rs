@@ -51,8 +51,18 @@ pub(super) enum Interrupts {
 }
 
 impl Register {
-    /// The register at `offset` of the distributor.
-    pub(super) const fn of_distributor(version: Version, offset: u64) -> Option<Self> {
+    /// The distributor's register of which `offset` is a byte, if it may be accessed there with `width`.
+    pub(super) fn of_distributor(version: Version, offset: u64, width: Width) -> Option<Self> {
+        Self::in_distributor(version, offset & !3).filter(|register| register.admits(offset, width))
+    }
+
+    /// The register of which `offset` is a byte, in the SGI frame of a redistributor, if it may be accessed there
+    /// with `width`.
+    pub(super) fn of_sgi_frame(offset: u64, width: Width) -> Option<Self> {
+        Self::in_sgi_frame(offset & !3).filter(|register| register.admits(offset, width))
+    }
+
+    const fn in_distributor(version: Version, offset: u64) -> Option<Self> {
         match (offset, version) {
             (0x000, _) => Some(Self::Control),
             (0x004, _) => Some(Self::Typer),
@@ -82,8 +92,7 @@ impl Register {
         }
     }
 
-    /// The register at `offset` of the SGI frame of a redistributor.
-    pub(super) const fn of_sgi_frame(offset: u64) -> Option<Self> {
+    const fn in_sgi_frame(offset: u64) -> Option<Self> {
         match offset {
             0x080
             | 0x100
@@ -126,7 +135,7 @@ impl Register {
 
     /// Whether the register may be accessed with `width` at `offset` (IHI 0069 12.1.3, IHI 0048
     /// 4.1.4). All of them may be as words; only bytes lie elsewhere than at their beginning.
-    pub(super) const fn admits(self, offset: u64, width: Width) -> bool {
+    const fn admits(self, offset: u64, width: Width) -> bool {
         if offset & 3 != 0 && !matches!(width, Width::B1) {
             return false;
         }
