@@ -4,12 +4,11 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use guest::board::{Board, MAX_CPUS};
 use guest::once::Once;
-use guest::{cpu, println, smp, time};
+use guest::{cpu, println, smp};
 
-use crate::report::{Outcome, check, equal};
+use crate::report::{Outcome, equal, wait};
 
 const OFF: i64 = 1;
-const PATIENCE_MS: u64 = 20_000;
 
 static COUNTS: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
 static STOP: AtomicBool = AtomicBool::new(false);
@@ -40,15 +39,6 @@ pub(super) fn run(board: &'static Board) -> Outcome {
 
 fn counter(index: usize) -> &'static AtomicU64 {
     &COUNTS[index % MAX_CPUS]
-}
-
-fn wait(what: &'static str, value: u64, done: impl Fn() -> bool) -> Outcome {
-    let end = time::now() + time::ticks_of_ms(PATIENCE_MS);
-    while !done() {
-        cpu::yield_now();
-        check(time::now() < end, what, value)?;
-    }
-    Ok(())
 }
 
 extern "C" fn count(index: usize) {

@@ -6,12 +6,11 @@ use guest::board::Board;
 use guest::time::{ENABLE, FIRED, MASKED};
 use guest::{cpu, gic, println, read_register, time, trap, write_register};
 
-use crate::report::{Outcome, check};
+use crate::report::{Outcome, check, wait};
 
 static VIRTUAL: AtomicU64 = AtomicU64::new(0);
 static PHYSICAL: AtomicU64 = AtomicU64::new(0);
 static PHYSICAL_ID: AtomicU64 = AtomicU64::new(0);
-const PATIENCE_MS: u64 = 10_000;
 /// A time that does not come. Not the last there is: QEMU 7.2 adds the counter's offset to it, and hangs for ever in the
 /// timers of its main loop when the sum wraps.
 const NEVER: u64 = u64::MAX / 2;
@@ -95,14 +94,5 @@ fn one(timer: &Timer) -> Outcome {
     (timer.start)(NEVER, ENABLE);
     check((timer.control)() & FIRED == 0, "fired long before its time", (timer.control)())?;
     (timer.start)(NEVER, 0);
-    Ok(())
-}
-
-fn wait(what: &'static str, value: u64, done: impl Fn() -> bool) -> Outcome {
-    let end = time::now() + time::ticks_of_ms(PATIENCE_MS);
-    while !done() {
-        cpu::yield_now();
-        check(time::now() < end, what, value)?;
-    }
     Ok(())
 }

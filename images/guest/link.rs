@@ -1,4 +1,4 @@
-//! Names the linker script of the guests.
+//! The build script of guests: names their linker script.
 
 fn main() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../guest/guest.ld");
