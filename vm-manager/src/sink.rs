@@ -45,3 +45,6 @@ impl SerialOut for ConsoleSink {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

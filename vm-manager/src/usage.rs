@@ -73,3 +73,6 @@ impl Usage {
         100_u32.saturating_sub(idle)
     }
 }
+
+#[cfg(test)]
+mod tests;

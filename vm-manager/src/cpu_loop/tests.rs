@@ -261,8 +261,36 @@ fn an_interrupt_from_another_cpu_wakes_a_vcpu() {
     assert_eq!(machine.notes(), ["61", "62", "63"]);
 }
 
+/// How a guest waits for an interrupt.
+#[derive(Clone, Copy, Debug)]
+enum Wait {
+    Wfi,
+    /// By PSCI's CPU_SUSPEND.
+    Suspend,
+}
+
+async fn wait_for(guest: &Guest, intid: u32, wait: Wait) {
+    loop {
+        match guest.acknowledge() {
+            Some(acknowledged) => {
+                guest.end();
+                if acknowledged == intid {
+                    return;
+                }
+            }
+            None => match wait {
+                Wait::Wfi => guest.wfi().await,
+                Wait::Suspend => assert_eq!(guest.hvc([0x8400_0001, 0, 0, 0]).await, 0),
+            },
+        }
+    }
+}
+
 /// Two vCPUs that wake each other in turn, so often; a lost wake-up ends it. vCPU 0 starts the other one.
-fn ping_pong(rounds: u64) -> impl Fn(Guest) -> crate::testing::guest::Run + Send + Sync {
+fn ping_pong(
+    rounds: u64,
+    wait: Wait,
+) -> impl Fn(Guest) -> crate::testing::guest::Run + Send + Sync {
     move |guest: Guest| {
         Box::pin(async move {
             const CPU_ON: u64 = 0xc400_0003;
@@ -270,7 +298,7 @@ fn ping_pong(rounds: u64) -> impl Fn(Guest) -> crate::testing::guest::Run + Send
             guest.enable_private(&[1, 2]).await;
             if me == 0 {
                 assert_eq!(guest.hvc([CPU_ON, 1, 0x4000_0000, 0]).await, 0);
-                while guest.interrupt().await != 2 {}
+                wait_for(&guest, 2, wait).await;
             } else {
                 guest.msr(ICC_SGI1R, 2 << 24 | 1).await;
             }
@@ -279,7 +307,7 @@ fn ping_pong(rounds: u64) -> impl Fn(Guest) -> crate::testing::guest::Run + Send
                 if round % 2 == u64::from(me) {
                     guest.msr(ICC_SGI1R, to_other | other).await;
                 } else {
-                    while guest.interrupt().await != 1 {}
+                    wait_for(&guest, 1, wait).await;
                 }
             }
             guest.note("done");
@@ -291,34 +319,80 @@ fn ping_pong(rounds: u64) -> impl Fn(Guest) -> crate::testing::guest::Run + Send
 fn two_vcpus_wake_each_other() {
     for affinity in ["1", "2", "1,2"] {
         let mut machine = Machine::new(3);
-        let program = machine.program(ping_pong(200));
+        let program = machine.program(ping_pong(200, Wait::Wfi));
         machine.boot("guest", program, &[("vcpus", "2"), ("affinity", affinity)]);
         machine.run_until(500 * MS, |machine| machine.notes().len() == 2);
     }
 }
 
+/// Guests that want the CPUs too: they compute, and offer their turn now and then.
+async fn crowd(guest: Guest) {
+    loop {
+        guest.work(3 * US).await;
+        guest.wfe().await;
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
     #[test]
-    fn no_wake_up_is_lost_in_any_order_of_steps(seed: u64, affinity in 1..8_u64, cpus in 1..4_usize) {
+    fn no_wake_up_is_lost_in_any_order_of_steps(
+        seed: u64,
+        affinity in 1..8_u64,
+        cpus in 1..4_usize,
+        others in 0..3_usize,
+        wait in prop_oneof![Just(Wait::Wfi), Just(Wait::Suspend)],
+    ) {
         let mut machine = Machine::with(cpus, Pace::Shuffled(seed), GicVersion::V3);
-        let program = machine.program(ping_pong(40));
+        let program = machine.program(ping_pong(30, wait));
+        let other = machine.program(crowd);
+        for index in 0..others {
+            machine.boot(&format!("other{index}"), other, &[]);
+        }
         let affinity = affinity & ((1 << cpus) - 1) | 1;
         let list = (0..cpus).filter(|cpu| affinity >> cpu & 1 != 0).map(|cpu| cpu.to_string());
         let list = list.collect::<Vec<_>>().join(",");
-        let id = machine.boot("guest", program, &[("vcpus", "2"), ("affinity", &list)]);
+        machine.boot("guest", program, &[("vcpus", "2"), ("affinity", &list)]);
         machine.run_until(500 * MS, |machine| machine.notes().len() == 2);
-        drop(machine.vm(id));
     }
 }
 
 /// As on real hardware, where the wake-up may come between any two instructions.
 #[test]
 fn no_wake_up_is_lost_when_cpus_run_at_once() {
-    let mut machine = Machine::with(3, Pace::RealTime(HostInstant::now()), GicVersion::V3);
-    let program = machine.program(ping_pong(4000));
-    machine.boot("guest", program, &[("vcpus", "2"), ("affinity", "1,2")]);
-    machine.run_until(Duration::from_secs(60), |machine| machine.notes().len() == 2);
+    for (rounds, others) in [(4000, 0), (200, 2)] {
+        let pace = Pace::RealTime(HostInstant::now());
+        let mut machine = Machine::with(3, pace, GicVersion::V3);
+        let program = machine.program(ping_pong(rounds, Wait::Wfi));
+        let other = machine.program(crowd);
+        for index in 0..others {
+            machine.boot(&format!("other{index}"), other, &[("affinity", "1,2")]);
+        }
+        machine.boot("guest", program, &[("vcpus", "2"), ("affinity", "1,2")]);
+        machine.run_until(Duration::from_secs(60), |machine| machine.notes().len() == 2);
+    }
+}
+
+#[test]
+fn who_wakes_goes_to_a_cpu_that_is_idle() {
+    let mut machine = Machine::new(3);
+    // Waits in place for a moment, and then computes for ever.
+    let busy = machine.program(|guest| async move {
+        guest.listen().await;
+        while guest.interrupt().await != PL011_SPI.intid() {}
+        guest.spin().await;
+    });
+    let newcomer = machine.program(|guest| async move {
+        guest.note(format!("CPU {} at {}", guest.host_cpu(), guest.time().as_micros() / 1000));
+    });
+    let id = machine.boot("busy", busy, &[("affinity", "1,2")]);
+    machine.run_for(MS);
+    machine.manager.type_in(id, b"x").unwrap();
+    machine.run_for(MS);
+    let cpu = machine.vm(id).slots()[0].running_on().unwrap();
+    machine.boot("new", newcomer, &[("affinity", "1,2")]);
+    machine.run_for(MS);
+    assert_eq!(machine.notes(), [format!("CPU {} at 0", 3 - cpu)]);
 }
 
 #[test]

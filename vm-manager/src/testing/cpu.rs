@@ -242,6 +242,8 @@ impl GuestCpu for FakeCpu {
         self.sim.jitter();
         loop {
             if self.sim.is_interrupted() {
+                // Entry and exit take a moment, so that an interrupt that stays does not stop time.
+                self.sim.spend(STEP);
                 return Exit::Interrupt;
             }
             if self.work != Duration::ZERO {

@@ -123,6 +123,8 @@ struct State {
     random: u64,
     must_end: bool,
     failure: Option<String>,
+    /// How often CPUs have waited.
+    steps: u64,
     notes: Vec<String>,
 }
 
@@ -135,6 +137,8 @@ pub(crate) struct Sim {
 }
 
 const LIST_REGISTERS: usize = 4;
+/// A test that takes more steps than this goes round in circles.
+const MAX_STEPS: u64 = 5_000_000;
 /// What each step costs: small against everything that is measured.
 pub(crate) const STEP: Duration = Duration::from_nanos(250);
 
@@ -159,6 +163,7 @@ impl Sim {
             random: if let Pace::Shuffled(seed) = pace { seed | 1 } else { 0 },
             must_end: false,
             failure: None,
+            steps: 0,
             notes: Vec::new(),
         };
         Self { pace, state: Mutex::new(state), turns: (0..cpus).map(|_| Condvar::new()).collect() }
@@ -324,6 +329,11 @@ impl State {
     fn next(&mut self, me: usize) -> usize {
         let now = self.now;
         let count = self.cpus.len();
+        self.steps += 1;
+        if self.steps > MAX_STEPS {
+            self.failure = Some(format!("goes round in circles: {:#?}", self.cpus));
+            return 0;
+        }
         let soonest = self.cpus.iter().map(|cpu| cpu.wakes_at(now)).min().unwrap_or(Instant::NEVER);
         if soonest == Instant::NEVER {
             self.failure = Some(format!("all CPUs sleep for ever: {:#?}", self.cpus));

@@ -91,6 +91,7 @@ fn timers_of_a_paused_vm_wait_with_it() {
                 let due = guest.time() + 2 * MS;
                 guest.set_timer(due);
                 while guest.interrupt().await != 27 {}
+                guest.stop_timer();
                 let late = guest.time() - due;
                 assert!(late < MS / 10, "late by {late:?}");
             }
