@@ -118,6 +118,7 @@ macro_rules! system_registers {
     ($($(#[$doc:meta])* $name:ident = $asm:literal;)*) => {
         $(
             $(#[$doc])*
+            #[expect(clippy::allow_attributes, reason = "for some, nothing is there to expect")]
             pub(super) mod $name {
                 /// Reads the register.
                 #[inline(always)]
