@@ -21,7 +21,9 @@ pub(crate) fn cpu_model(midr: u64) -> String {
         (0x41, 0xd49) => "Neoverse-N2",
         (0x00, 0x051) => "QEMU max",
         _ => {
-            return format!("implementer {implementer:#04x} part {part:#05x} r{variant}p{revision}");
+            return format!(
+                "implementer {implementer:#04x} part {part:#05x} r{variant}p{revision}"
+            );
         }
     };
     format!("{name} r{variant}p{revision}")
