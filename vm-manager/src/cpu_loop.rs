@@ -99,7 +99,8 @@ impl<P: Platform> CpuLoop<P> {
         loaded.vm.board().tick(&mut loaded.core);
         let slice_end = pick.slice.map_or(Instant::NEVER, |slice| now + slice);
         let deadline = limit.min(slice_end).min(loaded.vm.board().deadline(&loaded.core));
-        let deadline = deadline.min(self.timers.values().map(|(at, _)| *at).min().unwrap_or(Instant::NEVER));
+        let deadline =
+            deadline.min(self.timers.values().map(|(at, _)| *at).min().unwrap_or(Instant::NEVER));
         arm(&mut self.armed, platform, deadline);
         let before = slot.ran_ns(now);
         slot.enter(self.cpu, now);
@@ -177,7 +178,8 @@ impl<P: Platform> CpuLoop<P> {
     fn sleep(&mut self, limit: Instant, now: Instant, known: u32) {
         let shared = Arc::clone(&self.shared);
         let platform = shared.platform();
-        let mut deadline = limit.min(self.timers.values().map(|(at, _)| *at).min().unwrap_or(Instant::NEVER));
+        let mut deadline =
+            limit.min(self.timers.values().map(|(at, _)| *at).min().unwrap_or(Instant::NEVER));
         if let Some(loaded) = &self.loaded {
             deadline = deadline.min(loaded.vm.board().deadline(&loaded.core));
         }

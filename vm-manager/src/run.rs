@@ -89,7 +89,11 @@ pub(crate) fn run<P: Platform>(
             Exit::Yield => {
                 slot.count(YIELD);
                 core.cpu.finish();
-                if shared.scheduler().has_waiting(cpu) { Break(Stop::Preempted) } else { Continue(()) }
+                if shared.scheduler().has_waiting(cpu) {
+                    Break(Stop::Preempted)
+                } else {
+                    Continue(())
+                }
             }
             Exit::Fatal(fault) => {
                 slot.count(FATAL);
@@ -104,7 +108,11 @@ pub(crate) fn run<P: Platform>(
 }
 
 /// Does what is asked of the vCPU.
-fn events<P: Platform>(slot: &VcpuSlot<P>, board: &P::Board, core: &mut Core<P>) -> ControlFlow<Stop> {
+fn events<P: Platform>(
+    slot: &VcpuSlot<P>,
+    board: &P::Board,
+    core: &mut Core<P>,
+) -> ControlFlow<Stop> {
     let events = slot.events();
     if events & ATTENTION != 0 {
         slot.clear(ATTENTION);
@@ -153,9 +161,8 @@ fn host_event<P: Platform>(
             Continue(())
         }
         // Whoever kicked has left a flag or an event, which is looked at first. The guest's own never come here.
-        Some(HostEvent::Kick | HostEvent::GuestTimer | HostEvent::GuestInterruptController) | None => {
-            Continue(())
-        }
+        Some(HostEvent::Kick | HostEvent::GuestTimer | HostEvent::GuestInterruptController)
+        | None => Continue(()),
     }
 }
 

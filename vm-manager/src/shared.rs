@@ -107,7 +107,9 @@ impl<P: Platform> Shared<P> {
     }
 
     pub(crate) fn take_flags(&self, cpu: usize, flags: u32) -> u32 {
-        self.cpus.get(cpu).map_or(0, |shared| shared.flags.fetch_and(!flags, Ordering::SeqCst) & flags)
+        self.cpus
+            .get(cpu)
+            .map_or(0, |shared| shared.flags.fetch_and(!flags, Ordering::SeqCst) & flags)
     }
 
     pub(crate) fn request(&self, request: Request) {

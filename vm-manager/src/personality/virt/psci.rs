@@ -76,7 +76,10 @@ fn other<P: ArmPlatform>(id: u32, core: &mut Core<P>, vm: &Vm<P>) -> ControlFlow
     let (a, b, c) = (argument(1), argument(2), argument(3));
     let takes_64 = matches!(
         id & !SMC64,
-        function::CPU_SUSPEND | function::CPU_ON | function::AFFINITY_INFO | function::SYSTEM_RESET2
+        function::CPU_SUSPEND
+            | function::CPU_ON
+            | function::AFFINITY_INFO
+            | function::SYSTEM_RESET2
     );
     if is_64 && !takes_64 {
         return Continue(NOT_SUPPORTED);
@@ -124,7 +127,10 @@ fn feature(id: u32) -> i64 {
     );
     let both = matches!(
         id & !SMC64,
-        function::CPU_SUSPEND | function::CPU_ON | function::AFFINITY_INFO | function::SYSTEM_RESET2
+        function::CPU_SUSPEND
+            | function::CPU_ON
+            | function::AFFINITY_INFO
+            | function::SYSTEM_RESET2
     );
     if only_32 || both { SUCCESS } else { NOT_SUPPORTED }
 }
