@@ -197,11 +197,8 @@ fn data_abort(syndrome: Syndrome, x: impl Fn(u8) -> u64) -> Exit<ArchExit> {
         return Exit::Fatal(abort_fault(syndrome, FaultKind::Undecodable));
     }
     let width = width(esr);
-    let op = if esr & WNR != 0 {
-        Op::Write(x((esr >> 16 & 31) as u8) & width.ones())
-    } else {
-        Op::Read
-    };
+    let op =
+        if esr & WNR != 0 { Op::Write(x((esr >> 16 & 31) as u8) & width.ones()) } else { Op::Read };
     Exit::Device(Access { space: Space::Mmio, addr: syndrome.address(), width, op })
 }
 
@@ -260,12 +257,10 @@ mod tests {
     }
 
     fn abort(iss: u64) -> (Exit<ArchExit>, Load) {
-        let syndrome = Syndrome {
-            esr: 0x24 << 26 | IL | iss,
-            far: 0xffff_0000_1234_5018,
-            hpfar: 0x9000 << 4,
-        };
-        let x = |general| if general == 31 { 0 } else { 0x1111_2222_3333_4400 + u64::from(general) };
+        let syndrome =
+            Syndrome { esr: 0x24 << 26 | IL | iss, far: 0xffff_0000_1234_5018, hpfar: 0x9000 << 4 };
+        let x =
+            |general| if general == 31 { 0 } else { 0x1111_2222_3333_4400 + u64::from(general) };
         (decode(syndrome, x), Load::from_esr(syndrome.esr))
     }
 
@@ -314,7 +309,8 @@ mod tests {
 
     #[test]
     fn a_fetch_from_a_hole_is_fatal_to_the_guest() {
-        let syndrome = Syndrome { esr: 0x20 << 26 | IL | 0b000110, far: 0xdead_0004, hpfar: 0xdead0 << 4 };
+        let syndrome =
+            Syndrome { esr: 0x20 << 26 | IL | 0b000110, far: 0xdead_0004, hpfar: 0xdead0 << 4 };
         let Exit::Fatal(fault) = decode(syndrome, |_| 0) else { panic!("not fatal") };
         assert_eq!(fault.kind, FaultKind::Fetch(GuestPhysAddr(0xdead_0004)));
     }
@@ -337,7 +333,9 @@ mod tests {
     fn a_trapped_msr_names_register_and_direction() {
         // MSR ICC_SGI1R_EL1, X3.
         let iss = 3 << 20 | 5 << 17 | 12 << 10 | 3 << 5 | 11 << 1;
-        let Exit::Arch(ArchExit::System(access)) = exit(0x18, iss) else { panic!("not a register") };
+        let Exit::Arch(ArchExit::System(access)) = exit(0x18, iss) else {
+            panic!("not a register")
+        };
         assert_eq!(access.register, SystemRegister::new(3, 0, 12, 11, 5));
         assert_eq!((access.general, access.direction), (3, Direction::Write));
         assert_eq!(Load::from_esr(0x18 << 26 | iss | 1).general, 3);
@@ -352,10 +350,7 @@ mod tests {
                 | (0x16, Exit::Arch(ArchExit::Hvc(0)))
                 | (0x17, Exit::Arch(ArchExit::Smc(0)))
                 | (0x18, Exit::Arch(ArchExit::System(_)))
-                | (
-                    0x00 | 0x03..=0x0a | 0x0c | 0x19 | 0x1d,
-                    Exit::Arch(ArchExit::Undefined),
-                ) => {}
+                | (0x00 | 0x03..=0x0a | 0x0c | 0x19 | 0x1d, Exit::Arch(ArchExit::Undefined)) => {}
                 (_, Exit::Fatal(fault)) => assert_eq!(fault.syndrome >> 26, class),
                 (class, exit) => panic!("class {class:#x} gave {exit:?}"),
             }

@@ -27,7 +27,8 @@ impl PerCpu {
     /// The CPU of number `index` with these affinity fields, and an emergency stack of its own.
     pub(super) fn new(index: usize, mpidr: u64) -> &'static Self {
         const EMERGENCY_STACK: usize = 16 << 10;
-        let stack: &'static mut [u128] = Box::leak(alloc::vec![0_u128; EMERGENCY_STACK / 16].into());
+        let stack: &'static mut [u128] =
+            Box::leak(alloc::vec![0_u128; EMERGENCY_STACK / 16].into());
         let top = stack.as_ptr_range().end.expose_provenance() as u64;
         Box::leak(Box::new(Self {
             emergency_stack_top: top,

@@ -14,7 +14,13 @@ impl SystemRegister {
     /// The register `S<op0>_<op1>_C<crn>_C<crm>_<op2>`.
     #[must_use]
     pub const fn new(op0: u32, op1: u32, crn: u32, crm: u32, op2: u32) -> Self {
-        Self((op0 & 3) << 20 | (op2 & 7) << 17 | (op1 & 7) << 14 | (crn & 15) << 10 | (crm & 15) << 1)
+        Self(
+            (op0 & 3) << 20
+                | (op2 & 7) << 17
+                | (op1 & 7) << 14
+                | (crn & 15) << 10
+                | (crm & 15) << 1,
+        )
     }
 
     /// The register that an instruction syndrome of EC 0x18 names.
