@@ -34,8 +34,8 @@ roost_boot:
     msr     cptr_el2, x1
     msr     tpidr_el2, xzr
     isb
-2:  // Drop stale clean lines over what is written with the cache off.
-    adrp    x1, __data_start
+2:  // Drop stale clean lines over what is written with the cache off: data, and constants that are relocated.
+    adrp    x1, __text_end
     adrp    x2, __image_end
     mrs     x3, ctr_el0
     ubfx    x3, x3, #16, #4

@@ -16,7 +16,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::fmt::{self, Write};
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicU8, Ordering};
 use core::time::Duration;
 use spin::Once;
 
@@ -195,7 +195,9 @@ fn start(platform: Platform, root: u64) -> Result<Machine, BootError> {
         gic::init(node);
     }
     init_this_cpu(platform).map_err(BootError::Gic)?;
-    if let (Some(gic), Some(interrupt)) = (gic::get(), platform.uart.and_then(|uart| uart.interrupt)) {
+    if let (Some(gic), Some(interrupt)) =
+        (gic::get(), platform.uart.and_then(|uart| uart.interrupt))
+    {
         gic.enable_shared(interrupt);
     }
     let mut notes = Vec::new();
@@ -249,8 +251,23 @@ pub(super) struct SecondaryBoot {
     pub(super) root: u64,
     pub(super) stack_top: u64,
     cpu: Option<&'static PerCpu>,
-    online: AtomicBool,
+    arrival: AtomicU8,
     failed: Mutex<Option<gic::GicError>>,
+}
+
+/// A CPU is still awaited,
+const AWAITED: u8 = 0;
+/// has come in time and runs,
+const ONLINE_IN_TIME: u8 = 1;
+/// or is not waited for any more: its number may be another one's by now.
+const GIVEN_UP: u8 = 2;
+
+impl SecondaryBoot {
+    /// Settles once and for all what becomes of the CPU; `false` if the other side was faster.
+    fn settle(&self, outcome: u8) -> bool {
+        // AcqRel: what the CPU wrote before it came online is seen by who finds it so.
+        self.arrival.compare_exchange(AWAITED, outcome, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
 }
 
 /// What the other CPUs run.
@@ -292,7 +309,7 @@ fn start_cpu(index: usize, mpidr: u64) -> Result<(), String> {
         root: mmu::root(),
         stack_top,
         cpu: Some(cpu),
-        online: AtomicBool::new(false),
+        arrival: AtomicU8::new(AWAITED),
         failed: Mutex::new(None),
     }));
     let address = core::ptr::from_ref(boot).expose_provenance() as u64;
@@ -301,11 +318,11 @@ fn start_cpu(index: usize, mpidr: u64) -> Result<(), String> {
     psci::cpu_on(mpidr, insn::secondary_entry(), address).map_err(|why| format!("PSCI: {why}"))?;
     let deadline = clock::now() + PATIENCE;
     // Acquire: what it wrote before it came online is seen.
-    while !boot.online.load(Ordering::Acquire) {
+    while boot.arrival.load(Ordering::Acquire) == AWAITED {
         if let Some(error) = *boot.failed.lock() {
             return Err(format!("{error}"));
         }
-        if clock::now() > deadline {
+        if clock::now() > deadline && boot.settle(GIVEN_UP) {
             return Err(String::from("it did not answer within 2 s"));
         }
         insn::pause();
@@ -320,9 +337,9 @@ pub(super) extern "C" fn secondary(boot: &'static SecondaryBoot) -> ! {
         cpu.install();
         match init_this_cpu(platform) {
             Ok(()) => {
-                // Release: pairs with the loop in `start_cpu`.
-                boot.online.store(true, Ordering::Release);
-                if let Some(main) = SECONDARY_MAIN.get() {
+                if boot.settle(ONLINE_IN_TIME)
+                    && let Some(main) = SECONDARY_MAIN.get()
+                {
                     main(cpu.index());
                 }
             }
