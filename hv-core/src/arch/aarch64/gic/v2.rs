@@ -80,6 +80,8 @@ impl Gic {
         let target = distributor.read32(ITARGETSR).to_le_bytes()[0];
         let vtr = self.control.read32(GICH_VTR);
         let list_registers = (vtr & 63) as usize + 1;
+        // After a reset the hardware may hold anything there.
+        self.control.write32(GICH_HCR, 0);
         for index in 0..list_registers {
             self.set_list_register(index, 0);
         }
@@ -88,7 +90,10 @@ impl Gic {
 
     #[inline]
     pub(super) fn acknowledge(&self) -> u32 {
-        self.cpu.read32(GICC_IAR)
+        let intid = self.cpu.read32(GICC_IAR);
+        // What whoever kicked us left must be looked for after the acknowledgement, not before.
+        insn::dsb_sy();
+        intid
     }
 
     #[inline]

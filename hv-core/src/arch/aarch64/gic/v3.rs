@@ -78,12 +78,19 @@ impl Gic {
         insn::icc_igrpen1_el1::write(1);
         insn::isb();
         let vtr = insn::ich_vtr_el2::read();
-        let priority_bits = (vtr >> 29 & 7) + 1;
+        // PREbits: there is an active-priority register for each 32 preemption levels, 12.4.2.
+        let preemption_bits = (vtr >> 26 & 7) + 1;
+        let list_registers = (vtr & 31) as usize + 1;
+        // After a reset the hardware may hold anything there.
+        insn::ich_hcr_el2::write(0);
+        for index in 0..list_registers {
+            self.set_list_register(index, 0);
+        }
         Ok(CpuInterface {
             redistributor: redistributor.base(),
             target: 0,
-            list_registers: (vtr & 31) as usize + 1,
-            priority_registers: 1 << priority_bits.saturating_sub(5).min(2),
+            list_registers,
+            priority_registers: 1 << preemption_bits.saturating_sub(5).min(2),
         })
     }
 
@@ -184,6 +191,10 @@ impl Gic {
     }
 
     pub(super) fn restore(&self, state: &VirtualInterface) {
+        // Where EL1 can switch its system registers off (12.2.23), the last guest may have done so. What VMCR holds depends
+        // on it, so it comes first.
+        insn::icc_sre_el1::write(0b111);
+        insn::isb();
         insn::ich_vmcr_el2::write(state.control);
         let count = percpu::this().map_or(1, |cpu| cpu.interface().priority_registers);
         for (group, registers) in state.active_priorities.iter().zip(&PRIORITIES) {
