@@ -8,6 +8,7 @@ use crate::guest::{BadAddress, GuestMemory, GuestPhysAddr};
 use crate::machine::Range;
 use crate::memory::{self, Dirty, FrameTables, Frames};
 use crate::paging::{self, MapError, Mapping, Memory, Perms, Tables};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -59,6 +60,7 @@ pub struct GuestRam {
     root: u64,
     // Dropped first, by hand: no translation may outlive the frames.
     space: Option<arch::SpaceId>,
+    last_here: Arc<arch::LastHere>,
 }
 
 impl GuestRam {
@@ -94,7 +96,8 @@ impl GuestRam {
             paging::map::<arch::Stage2>(&mut tables, root, mapping).map_err(RamError::Map)?;
         }
         let space = arch::SpaceId::new().ok_or(RamError::TooManyGuests)?;
-        Ok(Self { base: base.0, len, runs, tables, root, space: Some(space) })
+        let last_here = Arc::new(arch::LastHere::new());
+        Ok(Self { base: base.0, len, runs, tables, root, space: Some(space), last_here })
     }
 
     /// Shows the guest a device of the host at `gpa`.
@@ -141,6 +144,12 @@ impl GuestRam {
     #[must_use]
     pub fn translation(&self) -> arch::Translation {
         arch::Translation::new(self.root, self.space.as_ref())
+    }
+
+    /// Which of its vCPUs each CPU had last.
+    #[must_use]
+    pub fn last_here(&self) -> Arc<arch::LastHere> {
+        Arc::clone(&self.last_here)
     }
 
     /// Zeroes `len` bytes from `offset` on, down to memory, so that a guest with its caches off sees it.

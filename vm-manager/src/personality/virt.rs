@@ -391,7 +391,7 @@ impl ArmCpu for Vcpu {
 /// A vCPU of the real kind for a guest in real RAM.
 #[must_use]
 pub fn new_vcpu(index: u8, ram: &GuestRam, gic: GicVersion) -> Vcpu {
-    Vcpu::new(index, ram.translation(), gic)
+    Vcpu::new(index, ram.translation(), ram.last_here(), gic)
 }
 
 #[cfg(test)]

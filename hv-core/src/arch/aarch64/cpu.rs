@@ -71,8 +71,9 @@ pub(super) fn configure() {
     const RES1: u64 = 0x22ff;
     const TRAPS: u64 = 1 << 30 | 1 << 20 | 1 << 12 | 1 << 8;
     insn::cptr_el2::write(RES1 | TRAPS);
-    // Debug and PMU registers trap (TDA, TDOSA, TDRA, TPM, TPMCR); no guest counters (HPMN stays).
-    const DEBUG_TRAPS: u64 = 1 << 11 | 1 << 10 | 1 << 9 | 1 << 6 | 1 << 5;
+    // Debug and PMU registers trap (TDA, TDOSA, TDRA, TPM, TPMCR), as do profiling (TPMS) and the trace filter (TTRF), whose
+    // buffers are EL2's (E2PB, E2TB); no guest counters (HPMN stays).
+    const DEBUG_TRAPS: u64 = 1 << 19 | 1 << 14 | 1 << 11 | 1 << 10 | 1 << 9 | 1 << 6 | 1 << 5;
     let counters = insn::mdcr_el2::read() & 0x1f;
     insn::mdcr_el2::write(DEBUG_TRAPS | counters);
     insn::mdscr_el1::write(0);
@@ -90,6 +91,10 @@ pub(super) fn configure() {
     }
     if ids.mmfr1 >> 40 & 0xf != 0 {
         insn::hcrx_el2::write(0);
+    }
+    if (ids.pfr0 >> 40 | ids.pfr1 >> 16) & 0xf != 0 {
+        // FEAT_MPAM: guests choose no partitions (TRAPMPAM0EL1, TRAPMPAM1EL1).
+        insn::mpam2_el2::write(0b11 << 48);
     }
     insn::vpidr_el2::write(insn::midr_el1::read());
     insn::isb();
@@ -120,7 +125,8 @@ pub(crate) unsafe fn zero(addr: u64, len: u64) {
     clean(addr, len);
 }
 
-/// Writes the data cache back over physical addresses `addr..addr + len`.
+/// Writes the data cache back over physical addresses `addr..addr + len`, and drops what it holds: who writes there with
+/// caches off must not find an older line when they are switched on.
 pub(crate) fn clean(addr: u64, len: u64) {
     let line = 4_u64 << (insn::ctr_el0::read() >> 16 & 0xf);
     insn::clean_to_coherency(addr, addr + len, line);

@@ -209,6 +209,7 @@ system_registers! {
     hfgitr_el2 = "s3_4_c1_c1_6";
     hdfgrtr_el2 = "s3_4_c3_c1_4";
     hdfgwtr_el2 = "s3_4_c3_c1_5";
+    mpam2_el2 = "s3_4_c10_c5_0";
     vtcr_el2 = "vtcr_el2";
     vttbr_el2 = "vttbr_el2";
     vpidr_el2 = "vpidr_el2";
@@ -309,6 +310,12 @@ instructions! {
     tlbi_alle1is = "tlbi alle1is";
     /// Forgets stage 1 and 2 translations of the VMID in VTTBR_EL2, on all CPUs.
     tlbi_vmalls12e1is = "tlbi vmalls12e1is";
+    /// Forgets stage 1 translations of the VMID in VTTBR_EL2, on this CPU.
+    tlbi_vmalle1 = "tlbi vmalle1";
+    /// Waits until all memory accesses and maintenance of this CPU have completed.
+    dsb_nsh = "dsb nsh";
+    /// Drops the instruction cache of this CPU.
+    ic_iallu = "ic iallu";
     /// Drops the instruction caches of all CPUs.
     ic_ialluis = "ic ialluis";
 }
@@ -343,13 +350,13 @@ pub(super) unsafe fn zero_blocks(addr: u64, block_bytes: u64, blocks: u64) {
     } else { let _ = (addr, block_bytes, blocks); });
 }
 
-/// Writes the data cache back to the point of coherency over `addr..end`, a line at a time.
+/// Writes the data cache back to the point of coherency over `addr..end`, a line at a time, and drops the lines.
 pub(super) fn clean_to_coherency(addr: u64, end: u64, line_bytes: u64) {
     on_target!({
         let mut addr = addr & !(line_bytes - 1);
         while addr < end {
-            // SAFETY: cleaning changes no data.
-            unsafe { core::arch::asm!("dc cvac, {}", in(reg) addr, options(nostack, preserves_flags)) };
+            // SAFETY: cleaning changes no data, and what is clean can be dropped.
+            unsafe { core::arch::asm!("dc civac, {}", in(reg) addr, options(nostack, preserves_flags)) };
             addr += line_bytes;
         }
     } else { let _ = (addr, end, line_bytes); });

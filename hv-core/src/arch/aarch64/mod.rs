@@ -30,7 +30,7 @@ pub(crate) use cpu::{clean, forget_instructions, sleep, zero};
 pub(crate) use fault::{backtrace, frame_pointer};
 pub use gic::HostListRegisters;
 pub use idregs::GicVersion;
-pub use space::{SpaceId, Translation};
+pub use space::{LastHere, SpaceId, Translation};
 pub use stage::Stage2;
 pub(crate) use uart::{HostUart, Sending};
 pub use vcpu::{TimerState, Vcpu};

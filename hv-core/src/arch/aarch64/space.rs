@@ -1,7 +1,9 @@
 //! Identifiers of guests' translations: VMIDs. Arm ARM D8.13.2.
 
+use super::discovery::MAX_CPUS;
 use super::insn;
 use crate::sync::Mutex;
+use core::sync::atomic::{AtomicU8, Ordering};
 
 /// Hands out VMIDs in turn, and says when all translations must be forgotten: a VMID that was in use
 /// before comes up again only after a wrap, and at each wrap everything is flushed once.
@@ -103,9 +105,61 @@ impl Translation {
     }
 }
 
+/// Which vCPU of one guest each CPU had last.
+///
+/// A CPU of the guest may use an address space identifier for something else than the next one does (without FEAT_TTCNP;
+/// Arm ARM D8.13.3), and two that take turns on one CPU share the VMID: the translations of the one must go before the other
+/// runs there.
+#[derive(Debug)]
+pub struct LastHere([AtomicU8; MAX_CPUS]);
+
+/// What the TLB of a CPU may hold of a guest.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Leftovers {
+    /// Nothing that the vCPU may not use.
+    Own,
+    /// Translations of another vCPU of the same guest.
+    Foreign,
+}
+
+impl LastHere {
+    /// No CPU has had any.
+    #[must_use]
+    pub fn new() -> Self {
+        Self([const { AtomicU8::new(0) }; MAX_CPUS])
+    }
+
+    /// vCPU `index` comes to CPU `cpu`.
+    pub(super) fn comes(&self, index: u8, cpu: usize) -> Leftovers {
+        let Some(last) = self.0.get(cpu) else { return Leftovers::Foreign };
+        let me = index.saturating_add(1);
+        // Relaxed: only that CPU itself writes and reads it.
+        let before = last.load(Ordering::Relaxed);
+        last.store(me, Ordering::Relaxed);
+        if before == 0 || before == me { Leftovers::Own } else { Leftovers::Foreign }
+    }
+}
+
+impl Default for LastHere {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_another_vcpu_of_the_guest_left_in_the_tlb_is_known() {
+        let last = LastHere::new();
+        assert_eq!(last.comes(0, 3), Leftovers::Own, "the first");
+        assert_eq!(last.comes(0, 3), Leftovers::Own, "the same again");
+        assert_eq!(last.comes(1, 3), Leftovers::Foreign);
+        assert_eq!(last.comes(1, 2), Leftovers::Own, "another CPU");
+        assert_eq!(last.comes(0, 3), Leftovers::Foreign);
+        assert_eq!(last.comes(0, MAX_CPUS), Leftovers::Foreign, "to be safe");
+    }
 
     #[test]
     fn every_vmid_is_handed_out_once_and_zero_never() {

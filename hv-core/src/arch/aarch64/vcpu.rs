@@ -5,7 +5,7 @@ use super::el1::{El1State, PointerKeys};
 use super::esr::{self, ArchExit, Load, Syndrome};
 use super::gic::{self, Activity, HostListRegisters, Power, VirtualInterface};
 use super::idregs::{self, GicVersion, GuestIds};
-use super::space::Translation;
+use super::space::{LastHere, Leftovers, Translation};
 use super::sysreg::SystemRegister;
 use super::{insn, percpu};
 use crate::exit::{Exit, Fault, FaultKind};
@@ -15,6 +15,7 @@ use crate::vcpu::{GuestCpu, RegisterDump};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -99,6 +100,7 @@ pub struct Vcpu {
     index: u8,
     keys: PointerKeys,
     translation: Translation,
+    last_here: Arc<LastHere>,
     gic: GicVersion,
     /// What it reads in identification registers, on the CPU that has it.
     ids: Option<&'static GuestIds>,
@@ -114,7 +116,12 @@ pub struct Vcpu {
 impl Vcpu {
     /// vCPU number `index`, 0 to 15, of the guest with this translation. It is off: see [`Self::reset`].
     #[must_use]
-    pub fn new(index: u8, translation: Translation, gic: GicVersion) -> Self {
+    pub fn new(
+        index: u8,
+        translation: Translation,
+        last_here: Arc<LastHere>,
+        gic: GicVersion,
+    ) -> Self {
         let fp = Box::new(FpState { v: [0; 32], fpsr: 0, fpcr: 0 });
         Self {
             registers: Registers::default(),
@@ -122,6 +129,7 @@ impl Vcpu {
             index,
             keys: PointerKeys::Absent,
             translation,
+            last_here,
             gic,
             ids: None,
             el1: El1State::reset(),
@@ -227,15 +235,13 @@ impl Vcpu {
         self.registers.pc = insn::vbar_el1::read().wrapping_add(from);
         self.registers.pstate = EL1H | pstate & KEPT | if sets_pan { PAN } else { 0 };
     }
-
 }
 
 impl GuestCpu for Vcpu {
     type ArchExit = ArchExit;
 
     fn reset(&mut self, entry: GuestPhysAddr, argument: u64) {
-        let Self { index, translation, gic, .. } = *self;
-        *self = Self::new(index, translation, gic);
+        *self = Self::new(self.index, self.translation, Arc::clone(&self.last_here), self.gic);
         self.registers.pc = entry.0;
         self.registers.pstate = PSTATE_RESET;
         self.registers.set_x(0, argument);
@@ -249,6 +255,12 @@ impl GuestCpu for Vcpu {
         self.list_registers = HostListRegisters::of_this_cpu(this.interface().list_registers);
         self.offset_ticks = clock::ns_to_ticks(behind.as_nanos() as u64);
         insn::vttbr_el2::write(self.translation.0);
+        if self.last_here.comes(self.index, this.index()) == Leftovers::Foreign {
+            insn::isb();
+            insn::tlbi_vmalle1();
+            insn::ic_iallu();
+            insn::dsb_nsh();
+        }
         insn::vmpidr_el2::write(self.mpidr());
         insn::cntvoff_el2::write(self.offset_ticks);
         self.el1.restore(self.keys);
@@ -300,7 +312,9 @@ impl GuestCpu for Vcpu {
         self.trail.note(self.registers.pc, u64::MAX);
         match vector {
             ..SERROR => Exit::Interrupt,
-            _ => Exit::Fatal(Fault { kind: FaultKind::SystemError, syndrome: insn::esr_el2::read() }),
+            _ => {
+                Exit::Fatal(Fault { kind: FaultKind::SystemError, syndrome: insn::esr_el2::read() })
+            }
         }
     }
 
@@ -313,7 +327,8 @@ impl GuestCpu for Vcpu {
 
     #[inline]
     fn finish(&mut self) {
-        self.registers.pc += 4;
+        // It may be the last one of the address space.
+        self.registers.pc = self.registers.pc.wrapping_add(4);
     }
 
     fn fail_access(&mut self) {
