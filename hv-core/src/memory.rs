@@ -318,3 +318,6 @@ pub fn usage() -> Usage {
         reserved: total - pool.total,
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -252,3 +252,6 @@ impl Drop for GuestRam {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Instructions: the only AArch64 module with assembly, and the only one that asks for the target.
 //!
-//! On any other target each of these compiles and does nothing, or reads zero, so that everything above
+//! On any other target each of these compiles and does nothing but zero memory, or reads zero, so that everything above
 //! is compiled, and all but the instructions is tested, anywhere.
 
 // UNSAFETY: instructions have no safe equivalent.
@@ -347,7 +347,11 @@ pub(super) unsafe fn zero_blocks(addr: u64, block_bytes: u64, blocks: u64) {
             unsafe { core::arch::asm!("dc zva, {}", in(reg) addr, options(nostack, preserves_flags)) };
             addr += block_bytes;
         }
-    } else { let _ = (addr, block_bytes, blocks); });
+    } else {
+        let target = core::ptr::with_exposed_provenance_mut::<u8>(addr as usize);
+        // SAFETY: our caller owns that memory.
+        unsafe { target.write_bytes(0, (block_bytes * blocks) as usize) };
+    });
 }
 
 /// Writes the data cache back to the point of coherency over `addr..end`, a line at a time, and drops the lines.
