@@ -4,6 +4,7 @@
 //! ```text
 //! helper counter          prints the virtual counter: ticks since the machine was started
 //! helper wait-edge FILE   returns when the GPIO whose `value` file this is has become 1
+//! helper run FILE ...     becomes that program, interruptible by Ctrl-C again: a shell's background job is not
 //! ```
 #![no_std]
 #![no_main]
@@ -18,11 +19,15 @@ const READ: usize = 63;
 const WRITE: usize = 64;
 const LSEEK: usize = 62;
 const PPOLL: usize = 73;
+const RT_SIGACTION: usize = 134;
+const EXECVE: usize = 221;
 const EXIT: usize = 93;
 
 const AT_FDCWD: isize = -100;
 const POLLPRI: i16 = 2;
 const POLLERR: i16 = 8;
+const SIGINT: usize = 2;
+const SIGQUIT: usize = 3;
 
 global_asm!(
     ".globl _start",
@@ -50,6 +55,10 @@ extern "C" fn helper_main(count: usize, arguments: *const *const c_char) -> usiz
     let done = match (argument(1).map(CStr::to_bytes), argument(2)) {
         (Some(b"counter"), None) => counter(),
         (Some(b"wait-edge"), Some(file)) => wait_edge(file),
+        // SAFETY: the kernel ends the arguments with a null pointer, and the environment is behind it.
+        (Some(b"run"), Some(file)) => {
+            run(file, unsafe { arguments.add(2) }, unsafe { arguments.add(count + 1) })
+        }
         _ => None,
     };
     if done.is_some() { 0 } else { 1 }
@@ -86,6 +95,25 @@ fn wait_edge(path: &CStr) -> Option<()> {
         let mut poll = PollFd { file: file as i32, events: POLLPRI | POLLERR, found: 0 };
         check(call(PPOLL, [(&raw mut poll).expose_provenance(), 1, 0, 0]))?;
     }
+}
+
+/// POSIX has a shell start background jobs with both signals ignored, and shells leave it so.
+fn run(
+    file: &CStr,
+    arguments: *const *const c_char,
+    environment: *const *const c_char,
+) -> Option<()> {
+    // `struct sigaction` of the kernel: handler (SIG_DFL is 0), flags, restorer, mask.
+    let default = [0_usize; 4];
+    for signal in [SIGINT, SIGQUIT] {
+        check(call(
+            RT_SIGACTION,
+            [signal, (&raw const default).expose_provenance(), 0, size_of::<u64>()],
+        ))?;
+    }
+    let pointers =
+        [file.as_ptr().addr(), arguments.expose_provenance(), environment.expose_provenance(), 0];
+    check(call(EXECVE, pointers)).map(|_| ())
 }
 
 fn check(result: isize) -> Option<usize> {
