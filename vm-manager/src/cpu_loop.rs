@@ -129,20 +129,20 @@ impl<P: Platform> CpuLoop<P> {
             Stop::Preempted => shared.scheduler().requeue(self.cpu),
             Stop::Held => self.leave(TaskState::Held),
             Stop::Off => self.leave(TaskState::Off),
+            // What is asked for is told before the vCPU is at rest: told later, it might meet a VM that was started anew since.
             Stop::PowerOff => {
-                self.leave(TaskState::Held);
                 shared.request(Request::PowerOff(vm_id));
+                self.leave(TaskState::Held);
             }
             Stop::Reset => {
-                self.leave(TaskState::Held);
                 shared.request(Request::Reset(vm_id));
+                self.leave(TaskState::Held);
             }
             Stop::Crashed => {
-                let record = self.record();
-                self.leave(TaskState::Held);
-                if let Some(record) = record {
+                if let Some(record) = self.record() {
                     shared.request(Request::Crash(vm_id, record));
                 }
+                self.leave(TaskState::Held);
             }
         }
     }

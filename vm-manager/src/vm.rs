@@ -75,7 +75,8 @@ impl VmState {
             (Self::Loading | Self::Running | Self::Paused | Self::Crashed, E::PowerOff) => {
                 Some(Self::Stopped)
             }
-            (Self::Running, E::Crash) => Some(Self::Crashed),
+            // Paused: the crash came first, and was told of later.
+            (Self::Running | Self::Paused, E::Crash) => Some(Self::Crashed),
             _ => None,
         }
     }
@@ -320,26 +321,30 @@ impl<P: Platform> Vm<P> {
     /// Asks every vCPU to stop and to leave its CPU. Returns how far the last of them is: until that is far enough, it is to
     /// be called again.
     pub(crate) fn quiesce(&self) -> Rest {
-        let rest = |(slot, task): (&Arc<VcpuSlot<P>>, TaskId)| {
-            let (running, loaded) = {
-                let mut scheduler = self.shared.scheduler();
-                (scheduler.hold(task), scheduler.loaded_on(task))
-            };
-            if let Some(cpu) = running {
-                slot.ask(STOP);
-                self.shared.flag(cpu, RESCHEDULE);
-                Rest::Running
-            } else if let Some(cpu) = loaded {
-                slot.ask(EVICT);
-                self.shared.flag(cpu, RESCHEDULE);
-                Rest::Loaded
-            } else if slot.is_home() {
-                Rest::Home
-            } else {
-                Rest::Loaded
-            }
+        // All at one moment: else one that still runs could switch another one on that was looked at before, and then stop
+        // in time to be found at rest.
+        let found: Vec<_> = {
+            let mut scheduler = self.shared.scheduler();
+            let mut hold = |task| (scheduler.hold(task), scheduler.loaded_on(task));
+            self.tasks().map(|(slot, task)| (slot, hold(task))).collect()
         };
-        self.tasks().map(rest).min().unwrap_or(Rest::Home)
+        let rest =
+            |(slot, (running, loaded)): (&Arc<VcpuSlot<P>>, (Option<usize>, Option<usize>))| {
+                if let Some(cpu) = running {
+                    slot.ask(STOP);
+                    self.shared.flag(cpu, RESCHEDULE);
+                    Rest::Running
+                } else if let Some(cpu) = loaded {
+                    slot.ask(EVICT);
+                    self.shared.flag(cpu, RESCHEDULE);
+                    Rest::Loaded
+                } else if slot.is_home() {
+                    Rest::Home
+                } else {
+                    Rest::Loaded
+                }
+            };
+        found.into_iter().map(rest).min().unwrap_or(Rest::Home)
     }
 
     /// Lets the vCPUs that are switched on run again. Who has not left its CPU yet is put and loaded again all the same,
@@ -544,7 +549,7 @@ mod tests {
         assert_eq!(VmState::Created.after(VmEvent::Pause), None);
         assert_eq!(VmState::Stopped.after(VmEvent::Resume), None);
         assert_eq!(VmState::Crashed.after(VmEvent::Pause), None);
-        assert_eq!(VmState::Paused.after(VmEvent::Crash), None);
+        assert_eq!(VmState::Loading.after(VmEvent::Crash), None);
         assert_eq!(VmState::Stopped.after(VmEvent::PowerOff), None);
         assert_eq!(VmState::Loading.after(VmEvent::Load), None);
     }

@@ -1,5 +1,6 @@
 //! How VMs end: by themselves, by the power key, by force; and how they are started again.
 
+use crate::cpu_loop::Turn;
 use crate::testing::guest::Guest;
 use crate::testing::machine::Machine;
 use crate::virt_map;
@@ -98,6 +99,23 @@ fn a_crash_leaves_a_record_until_the_next_one() {
     let second = machine.vm(id).crash().unwrap();
     assert!(second.at > first.at);
     assert_eq!(machine.vm(id).restarts(), 0);
+}
+
+#[test]
+fn a_crash_that_is_told_of_in_a_pause_is_one_all_the_same() {
+    let mut machine = Machine::new(1);
+    let program = machine.program(|guest| async move {
+        guest.work(MS).await;
+        guest.crash(FaultKind::Fetch(GuestPhysAddr(0))).await;
+    });
+    let id = machine.boot("vm", program, &[]);
+    let limit = machine.now() + 10 * MS;
+    while machine.turn(limit) == Turn::Guests {}
+    // It has crashed, and the manager has not heard of it.
+    machine.manager.pause(id).unwrap();
+    machine.run_for(MS);
+    assert_eq!(machine.state(id), VmState::Crashed);
+    assert!(machine.vm(id).crash().is_some());
 }
 
 #[test]
