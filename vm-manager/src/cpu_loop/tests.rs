@@ -3,7 +3,7 @@ use crate::board::Board;
 use crate::sched::SLICE;
 use crate::shared::{HOST_WORK_SOON, SERVICE_CPU};
 use crate::sink::Bell;
-use crate::testing::guest::{Guest, ICC_SGI1R};
+use crate::testing::guest::Guest;
 use crate::testing::machine::Machine;
 use crate::testing::sim::Pace;
 use crate::virt_map::{GicVersion, PL011_SPI};
@@ -300,12 +300,12 @@ fn ping_pong(
                 assert_eq!(guest.hvc([CPU_ON, 1, 0x4000_0000, 0]).await, 0);
                 wait_for(&guest, 2, wait).await;
             } else {
-                guest.msr(ICC_SGI1R, 2 << 24 | 1).await;
+                guest.send_sgi(2, 1).await;
             }
-            let (to_other, other) = (1 << 24, 1_u64 << (1 - me));
+            let other = 1 << (1 - me);
             for round in 0..rounds {
                 if round % 2 == u64::from(me) {
-                    guest.msr(ICC_SGI1R, to_other | other).await;
+                    guest.send_sgi(1, other).await;
                 } else {
                     wait_for(&guest, 1, wait).await;
                 }
@@ -342,8 +342,9 @@ proptest! {
         cpus in 1..4_usize,
         others in 0..3_usize,
         wait in prop_oneof![Just(Wait::Wfi), Just(Wait::Suspend)],
+        gic in prop_oneof![Just(GicVersion::V2), Just(GicVersion::V3)],
     ) {
-        let mut machine = Machine::with(cpus, Pace::Shuffled(seed), GicVersion::V3);
+        let mut machine = Machine::with(cpus, Pace::Shuffled(seed), gic);
         let program = machine.program(ping_pong(30, wait));
         let other = machine.program(crowd);
         for index in 0..others {

@@ -285,6 +285,20 @@ impl Guest {
         self.store(distributor + 0x100 + intid / 32 * 4, Width::B4, 1 << (intid % 32)).await;
     }
 
+    /// Sends a software-generated interrupt to these vCPUs.
+    pub(crate) async fn send_sgi(&self, intid: u32, targets: u8) {
+        let (intid, targets) = (u64::from(intid), u64::from(targets));
+        match self.gic {
+            GicVersion::V2 => {
+                let sgir = virt_map::GICD.base.0 + 0xf00;
+                self.store(sgir, Width::B4, targets << 16 | intid).await;
+            }
+            GicVersion::V3 => {
+                self.msr(ICC_SGI1R, intid << 24 | targets).await;
+            }
+        }
+    }
+
     /// Has the serial port interrupt this vCPU for each byte that is typed.
     pub(crate) async fn listen(&self) {
         let uart = virt_map::PL011.base.0;
