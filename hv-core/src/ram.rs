@@ -41,6 +41,8 @@ impl fmt::Display for RamError {
 }
 
 const CHUNK: u64 = 2 << 20;
+/// What guests leave to the hypervisor itself: its heap must be able to grow, since there is no going on without.
+const RESERVE: u64 = 8 << 20;
 
 /// Frames at a guest physical address.
 #[derive(Debug)]
@@ -71,20 +73,21 @@ impl GuestRam {
     ///
     /// [`RamError`]; everything that was taken is given back.
     pub fn new(base: GuestPhysAddr, len: u64) -> Result<Self, RamError> {
+        let free = memory::counters().free.saturating_sub(RESERVE);
+        if len > free {
+            return Err(RamError::NoMemory { wanted: len, free });
+        }
         let mut runs = Vec::new();
         let mut done = 0;
         while done < len {
             let start = base.0 + done;
-            let frames = largest_run(start, len - done).ok_or_else(|| RamError::NoMemory {
-                wanted: len,
-                free: memory::counters().free + done,
-            })?;
+            let frames =
+                largest_run(start, len - done).ok_or(RamError::NoMemory { wanted: len, free })?;
             done += frames.len();
             runs.push(Run { start, frames });
         }
         let mut tables = FrameTables::default();
-        let no_memory = || RamError::NoMemory { wanted: len, free: memory::counters().free };
-        let root = tables.alloc().ok_or_else(no_memory)?;
+        let root = tables.alloc().ok_or(RamError::NoMemory { wanted: len, free })?;
         for run in &runs {
             let mapping = Mapping {
                 virt: run.start,

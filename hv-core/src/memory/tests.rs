@@ -5,7 +5,7 @@ use std::alloc::{Layout, alloc};
 use std::sync::{MutexGuard, OnceLock, PoisonError};
 
 /// RAM of the machine that tests are.
-pub(crate) const POOL_BYTES: u64 = 32 << 20;
+pub(crate) const POOL_BYTES: u64 = 40 << 20;
 const CHUNK: u64 = 2 << 20;
 
 /// The pool, for one test at a time: there is one in each program.

@@ -34,11 +34,21 @@ fn ram_that_cannot_be_had_takes_nothing() {
     let before = free();
     for len in [POOL_BYTES + 2 * CHUNK, 1 << 38] {
         let error = GuestRam::new(BASE, len).unwrap_err();
-        assert_eq!(error, RamError::NoMemory { wanted: len, free: before });
+        assert_eq!(error, RamError::NoMemory { wanted: len, free: before - RESERVE });
         assert_eq!(free(), before);
     }
     let beyond = GuestRam::new(GuestPhysAddr(1 << 40), CHUNK).unwrap_err();
     assert_eq!(beyond, RamError::Map(MapError::BadRange));
+    assert_eq!(free(), before);
+}
+
+#[test]
+fn guests_leave_the_hypervisor_something_to_grow_into() {
+    let _turn = pool();
+    let before = free();
+    let guests: Vec<_> = core::iter::from_fn(|| GuestRam::new(BASE, CHUNK).ok()).collect();
+    assert!(free() >= RESERVE - guests.last().unwrap().table_bytes());
+    drop(guests);
     assert_eq!(free(), before);
 }
 
@@ -75,9 +85,9 @@ fn two_guests_share_no_byte_and_no_identifier() {
 fn stage_2_shows_each_page_where_the_hypervisor_writes_it() {
     let _turn = pool();
     // Frames in between, so that RAM lies in several runs.
-    let pieces: Vec<_> = (0..6).map(|_| Frames::chunks(1, 1).unwrap()).collect();
+    let pieces: Vec<_> = (0..12).map(|_| Frames::chunks(1, 1).unwrap()).collect();
     let _kept: Vec<_> = pieces.into_iter().skip(1).step_by(2).collect();
-    let ram = GuestRam::new(BASE, 12 * CHUNK).unwrap();
+    let ram = GuestRam::new(BASE, 9 * CHUNK).unwrap();
     assert!(ram.runs.len() > 1, "{:?}", ram.runs);
     for page in 0..ram.len() / 4096 {
         let gpa = BASE.0 + page * 4096;
