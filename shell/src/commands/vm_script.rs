@@ -44,7 +44,7 @@ pub(super) const COMMANDS: &[Command] = &[
             timeout("how long to wait before it is an error; 60s unless given"),
         ],
         summary: "wait until a VM is in a state",
-        details: "States are created, running, paused, stopped and crashed. It is an error if the time is up, if the \
+        details: "States are created, loading, running, paused, stopped and crashed. It is an error if the time is up, if the \
                   VM is destroyed, or if it crashes while another state is waited for.",
         example: "vm wait linux --state stopped --timeout 60s",
         run: wait,

@@ -183,7 +183,7 @@ fn errors_say_what_was_wrong_and_what_would_be_right() {
         ("vm set 1 affinity=x", "'x' is no set of CPUs: write it as 0,2-3; 'cpu list' shows them"),
         (
             "vm wait 1 --state ready",
-            "no state 'ready': one of created, running, paused, stopped or crashed",
+            "no state 'ready': one of created, loading, running, paused, stopped or crashed",
         ),
         (
             "sleep soon",
