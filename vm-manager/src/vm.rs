@@ -328,23 +328,32 @@ impl<P: Platform> Vm<P> {
             let mut hold = |task| (scheduler.hold(task), scheduler.loaded_on(task));
             self.tasks().map(|(slot, task)| (slot, hold(task))).collect()
         };
-        let rest =
-            |(slot, (running, loaded)): (&Arc<VcpuSlot<P>>, (Option<usize>, Option<usize>))| {
-                if let Some(cpu) = running {
-                    slot.ask(STOP);
-                    self.shared.flag(cpu, RESCHEDULE);
-                    Rest::Running
-                } else if let Some(cpu) = loaded {
-                    slot.ask(EVICT);
-                    self.shared.flag(cpu, RESCHEDULE);
-                    Rest::Loaded
-                } else if slot.is_home() {
-                    Rest::Home
-                } else {
-                    Rest::Loaded
-                }
-            };
-        found.into_iter().map(rest).min().unwrap_or(Rest::Home)
+        let rests = found
+            .into_iter()
+            .map(|(slot, (running, loaded))| self.ask_to_rest(slot, running, loaded));
+        rests.min().unwrap_or(Rest::Home)
+    }
+
+    /// Asks one vCPU, which runs or is loaded on these CPUs, if any.
+    fn ask_to_rest(
+        &self,
+        slot: &VcpuSlot<P>,
+        running: Option<usize>,
+        loaded: Option<usize>,
+    ) -> Rest {
+        if let Some(cpu) = running {
+            slot.ask(STOP);
+            self.shared.flag(cpu, RESCHEDULE);
+            Rest::Running
+        } else if let Some(cpu) = loaded {
+            slot.ask(EVICT);
+            self.shared.flag(cpu, RESCHEDULE);
+            Rest::Loaded
+        } else if slot.is_home() {
+            Rest::Home
+        } else {
+            Rest::Loaded
+        }
     }
 
     /// Lets the vCPUs that are switched on run again. Who has not left its CPU yet is put and loaded again all the same,
