@@ -141,11 +141,9 @@ fn serve(mut services: Services, mut session: Session, mut cpu: CpuLoop<Hardware
         }
         let now = host::now();
         if session.needs_poll() || can_send || limit <= now {
-            // There is more to do at once; guests get their share in between.
-            if !cpu.has_guests() {
-                continue;
-            }
-            limit = now + SHARE;
+            // There is more to do at once. Guests get their share in between; without any that wants to run, the turn only
+            // looks after interrupts and what is asked of the vCPU that is loaded.
+            limit = if cpu.has_guests() { now + SHARE } else { now };
         }
         while cpu.turn(limit) == Turn::Guests {}
     }
