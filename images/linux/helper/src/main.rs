@@ -55,9 +55,9 @@ extern "C" fn helper_main(count: usize, arguments: *const *const c_char) -> usiz
     let done = match (argument(1).map(CStr::to_bytes), argument(2)) {
         (Some(b"counter"), None) => counter(),
         (Some(b"wait-edge"), Some(file)) => wait_edge(file),
-        // SAFETY: the kernel ends the arguments with a null pointer, and the environment is behind it.
+        // The kernel ends the arguments with a null pointer, and the environment is behind it.
         (Some(b"run"), Some(file)) => {
-            run(file, unsafe { arguments.add(2) }, unsafe { arguments.add(count + 1) })
+            run(file, arguments.wrapping_add(2), arguments.wrapping_add(count + 1))
         }
         _ => None,
     };
