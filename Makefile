@@ -9,7 +9,9 @@ CMD ?=
 APPEND ?=
 AUTOSTART ?=
 TESTS ?=
-export CPUS MEM GIC CPU CMD APPEND
+# Where a UART is if there is no device tree to say so: QEMU's. For another board, `make build ROOST_EARLYCON=0x...`, or empty.
+ROOST_EARLYCON ?= 0x09000000
+export CPUS MEM GIC CPU CMD APPEND ROOST_EARLYCON
 
 ifneq ($(ARCH),aarch64)
 $(error ARCH=$(ARCH): only aarch64 is there yet)

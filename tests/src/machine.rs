@@ -44,8 +44,18 @@ pub struct Machine {
     append: String,
     files: Vec<(String, Vec<u8>)>,
     raw_bundle: Option<Vec<u8>>,
+    entry: Entry,
     level: Level,
     flags: Vec<String>,
+}
+
+/// How Roost gets into the machine.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Entry {
+    /// By Linux' boot protocol, with a device tree.
+    Kernel,
+    /// Put into memory and jumped to: nothing is handed over.
+    Bare,
 }
 
 /// The exception level at which Roost is entered.
@@ -74,6 +84,7 @@ impl Machine {
             append: String::new(),
             files: Vec::new(),
             raw_bundle: None,
+            entry: Entry::Kernel,
             level: Level::El2,
             flags: Vec::new(),
         }
@@ -166,6 +177,13 @@ impl Machine {
         self
     }
 
+    /// Enters Roost without a device tree, command line and bundle.
+    #[must_use]
+    pub fn without_device_tree(mut self) -> Self {
+        self.entry = Entry::Bare;
+        self
+    }
+
     /// Counts instructions, see [`COUNTED`].
     #[must_use]
     pub fn counted(self) -> Self {
@@ -232,9 +250,18 @@ impl Machine {
         ]);
         command.args(["-nodefaults", "-display", "none", "-serial", "stdio"]);
         command.args(["-semihosting-config", "enable=on,target=native"]);
-        command.arg("-kernel").arg(built("roost.bin"));
-        command.arg("-initrd").arg(bundle);
-        command.args(["-append", &self.append]);
+        let image = built("roost.bin");
+        match self.entry {
+            Entry::Kernel => {
+                command.arg("-kernel").arg(image);
+                command.arg("-initrd").arg(bundle);
+                command.args(["-append", &self.append]);
+            }
+            Entry::Bare => {
+                let place = format!("loader,addr=0x40200000,cpu-num=0,file={}", image.display());
+                command.args(["-device", &place]);
+            }
+        }
         command.args(&self.flags);
         command
     }

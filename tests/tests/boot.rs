@@ -58,6 +58,14 @@ fn entered_below_el2_it_says_so_and_stops() {
 }
 
 #[test]
+fn entered_without_a_device_tree_it_says_so_and_stops() {
+    let mut roost = Machine::new().without_device_tree().switch_on();
+    roost.serial().expect("no device tree", Duration::from_secs(30));
+    let transcript = roost.serial().transcript();
+    assert!(!transcript.contains("roost> "), "{transcript}");
+}
+
+#[test]
 fn reboot_restarts_the_machine() {
     let mut roost = Machine::new().boot();
     roost.succeed("vm create hello");
