@@ -105,7 +105,7 @@ impl<P: Platform> VcpuSlot<P> {
     /// Asks it to bring pending interrupts in: wakes it if it sleeps, takes it out of the guest if it runs elsewhere. Quick, and
     /// safe to call with a device's lock held.
     pub fn attend(&self) {
-        // SeqCst: pairs with `CpuLoop::block`, which first says that it runs nowhere and then looks at the events.
+        // SeqCst: pairs with `CpuLoop`, which first says that it runs nowhere, then blocks it, and then looks at the events.
         if self.events.fetch_or(ATTENTION, Ordering::SeqCst) & ATTENTION != 0 {
             return;
         }
