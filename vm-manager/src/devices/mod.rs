@@ -4,4 +4,6 @@ pub mod pl011;
 pub mod pl031;
 pub mod pl061;
 mod primecell;
+mod receive_fifo;
 pub mod serial;
+pub(crate) mod wire;

@@ -9,16 +9,15 @@
 //! character is sent even if the UART is not enabled, and it is received as long as `RXE` is set,
 //! which it is after reset. What arrives while a driver has cleared `RXE` waits with the sender.
 
-use super::primecell::{self, Wire};
+use super::primecell;
+use super::receive_fifo::{Mode, ReceiveFifo};
 use super::serial::SerialOut;
+use super::wire::Wire;
 use alloc::sync::Arc;
 use hv_core::guest::{Device, IrqLine, Level, Width};
 use hv_core::time::Instant;
 
-mod receive_fifo;
-
-pub use receive_fifo::Received;
-use receive_fifo::{Mode, ReceiveFifo};
+pub use super::receive_fifo::Received;
 
 /// The registers (table 3-1), found by their offset.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -5,7 +5,8 @@
 //! The match interrupt is evaluated when the guest looks, and at the latest when the owner calls
 //! [`Pl031::poll`] at [`Pl031::next_deadline`].
 
-use super::primecell::{self, Wire};
+use super::primecell;
+use super::wire::Wire;
 use alloc::sync::Arc;
 use core::time::Duration;
 use hv_core::guest::{Device, IrqLine, Level, Width};
@@ -188,7 +189,7 @@ impl Device for Pl031 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::devices::primecell::testing::Probe;
+    use crate::devices::wire::testing::Probe;
     use proptest::prelude::*;
 
     const DR: u64 = 0x00;

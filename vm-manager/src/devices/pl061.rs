@@ -1,7 +1,8 @@
 //! The PL061 GPIO controller (Arm DDI 0190, "PrimeCell General Purpose Input/Output (PL061)
 //! Technical Reference Manual"): eight lines, of which one is the machine's power key.
 
-use super::primecell::{self, Wire};
+use super::primecell;
+use super::wire::Wire;
 use alloc::sync::Arc;
 use hv_core::guest::{Device, IrqLine, Level, Width};
 use hv_core::time::Instant;
@@ -164,7 +165,7 @@ impl Device for Pl061 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::devices::primecell::testing::Probe;
+    use crate::devices::wire::testing::Probe;
     use proptest::prelude::*;
 
     const DIR: u64 = 0x400;

@@ -1,7 +1,6 @@
-//! What Arm's PrimeCells have in common: access widths, identification registers, one interrupt.
+//! What Arm's PrimeCells have in common: access widths, identification registers.
 
-use alloc::sync::Arc;
-use hv_core::guest::{IrqLine, Level, Width};
+use hv_core::guest::Width;
 
 /// Answers a read of any width from 32-bit registers, of which `register` gives the one at an
 /// aligned offset. Bytes after the first are read from their lane.
@@ -41,57 +40,6 @@ pub(super) fn identification(offset: u64, peripheral: [u8; 4]) -> Option<u32> {
     };
     let index = usize::try_from((offset & 0xf) / 4).ok()?;
     bytes.get(index).map(|&byte| u32::from(byte))
-}
-
-/// The wire of a cell, which is touched only when its level changes.
-pub(super) struct Wire {
-    line: Arc<dyn IrqLine>,
-    level: Level,
-}
-
-impl Wire {
-    pub(super) fn new(line: Arc<dyn IrqLine>) -> Self {
-        Self { line, level: Level::Low }
-    }
-
-    #[inline]
-    pub(super) fn drive(&mut self, level: Level) {
-        if level != self.level {
-            self.level = level;
-            self.line.set(level);
-        }
-    }
-}
-
-#[cfg(test)]
-pub(super) mod testing {
-    //! A wire that remembers its level and counts how often it was driven.
-
-    use super::*;
-    use core::sync::atomic::{AtomicU32, Ordering};
-
-    #[derive(Default)]
-    pub(in crate::devices) struct Probe {
-        high: AtomicU32,
-        changes: AtomicU32,
-    }
-
-    impl Probe {
-        pub(in crate::devices) fn is_high(&self) -> bool {
-            self.high.load(Ordering::Relaxed) != 0
-        }
-
-        pub(in crate::devices) fn changes(&self) -> u32 {
-            self.changes.load(Ordering::Relaxed)
-        }
-    }
-
-    impl IrqLine for Probe {
-        fn set(&self, level: Level) {
-            self.high.store(u32::from(level == Level::High), Ordering::Relaxed);
-            self.changes.fetch_add(1, Ordering::Relaxed);
-        }
-    }
 }
 
 #[cfg(test)]

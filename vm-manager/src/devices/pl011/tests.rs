@@ -1,7 +1,7 @@
 //! The UART as its drivers see it.
 
 use super::*;
-use crate::devices::primecell::testing::Probe;
+use crate::devices::wire::testing::Probe;
 use proptest::prelude::*;
 use std::sync::Mutex;
 

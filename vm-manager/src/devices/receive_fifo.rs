@@ -1,6 +1,6 @@
 //! What a UART has received and its guest has not yet read.
 
-/// How many characters the FIFO holds in revision r1p1 of the cell.
+/// How many characters the FIFO holds, in revision r1p1 of the PL011 as in the NS16550.
 const ENTRIES: usize = 16;
 
 /// Where a character went.
@@ -12,7 +12,7 @@ pub enum Received {
     Lost,
 }
 
-/// `UARTLCR_H.FEN`.
+/// Whether the FIFO is in use: `UARTLCR_H.FEN` of a PL011, bit 0 of `FCR` of a 16550.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) enum Mode {
     /// One holding register.
