@@ -1,9 +1,11 @@
 //! Register maps of the devices that guests see: state machines without clock, lock or I/O.
 
+pub(crate) mod isa;
 pub mod pl011;
 pub mod pl031;
 pub mod pl061;
 mod primecell;
 mod receive_fifo;
 pub mod serial;
+pub mod uart16550;
 pub(crate) mod wire;
