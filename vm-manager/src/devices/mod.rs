@@ -1,5 +1,7 @@
 //! Register maps of the devices that guests see: state machines without clock, lock or I/O.
 
+pub mod acpi_pm;
+pub mod frequency;
 pub(crate) mod isa;
 pub mod pl011;
 pub mod pl031;
