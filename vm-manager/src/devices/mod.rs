@@ -3,6 +3,7 @@
 pub mod acpi_pm;
 pub mod frequency;
 pub(crate) mod isa;
+pub mod pit8254;
 pub mod pl011;
 pub mod pl031;
 pub mod pl061;
