@@ -1,6 +1,7 @@
 //! Register maps of the devices that guests see: state machines without clock, lock or I/O.
 
 pub mod acpi_pm;
+pub mod cmos_rtc;
 pub mod frequency;
 pub(crate) mod isa;
 pub mod pit8254;
