@@ -35,6 +35,15 @@ impl Delivery {
             _ => return None,
         })
     }
+
+    /// Whether it interrupts by a vector of its own.
+    #[must_use]
+    pub const fn is_vectored(self) -> bool {
+        match self {
+            Self::Fixed | Self::LowestPriority => true,
+            Self::Smi | Self::Nmi | Self::Init | Self::Startup | Self::External => false,
+        }
+    }
 }
 
 /// Whether an interrupt has an end that has to be told to its source.

@@ -9,7 +9,7 @@
 //!
 //! None of its own. The client is called while the owner holds the IOAPIC, so the owner's lock comes
 //! before those of local APICs; these give their EOIs back as values
-//! (`lapic::Effect`), and call nothing.
+//! ([`lapic::Effect`](super::lapic::Effect)), and call nothing.
 
 use super::apic_message::{Delivery, Destination, Message, Trigger};
 use hv_core::guest::{Device, Level, Width};
@@ -106,15 +106,8 @@ impl Entry {
     fn message(self) -> Option<Message> {
         let register = self.0 as u32;
         let delivery = Delivery::from_bits(register).filter(|&mode| mode != Delivery::Startup)?;
-        let trigger = match delivery {
-            Delivery::Fixed | Delivery::LowestPriority => self.trigger(),
-            // These are edges, whatever the entry says (table 3).
-            Delivery::Smi
-            | Delivery::Nmi
-            | Delivery::Init
-            | Delivery::Startup
-            | Delivery::External => Trigger::Edge,
-        };
+        // The others are edges, whatever the entry says (table 3).
+        let trigger = if delivery.is_vectored() { self.trigger() } else { Trigger::Edge };
         let destination = Destination::from_byte((self.0 >> 56) as u8, register);
         Some(Message { destination, delivery, vector: self.vector(), trigger })
     }

@@ -5,5 +5,6 @@
 
 pub mod apic_message;
 pub mod ioapic;
+pub mod lapic;
 pub mod pic8259;
 pub mod vgic;
