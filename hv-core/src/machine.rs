@@ -81,7 +81,7 @@ pub enum HostEvent {
     GuestTimer,
     /// The virtual interrupt controller asks for service.
     GuestInterruptController,
-    /// An interrupt that nobody asked for; it has been switched off.
+    /// An interrupt of this number, which nobody asked for.
     Spurious(u32),
 }
 

@@ -36,6 +36,8 @@ pub fn die(what: fmt::Arguments<'_>, frame_pointer: u64) -> ! {
             let _ = writeln!(console, "  {address:#x}");
         }
         arch::end(crate::machine::End::Exit(PANIC_STATUS));
+        // No emulator took the status: what other CPUs still run cannot be answered for.
+        arch::end(crate::machine::End::Off);
     }
     loop {
         arch::sleep();
