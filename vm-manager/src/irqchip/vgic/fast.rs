@@ -4,9 +4,9 @@
 //! All that is not simple is left to the next flush: then these functions only note the interrupt.
 
 use super::bank::{Bit, Gates};
-use super::cpu::{Cpu, MAX_LIST_REGISTERS, Physical, SGIS, Slot};
+use super::cpu::{Cpu, MAX_LIST_REGISTERS, Physical, Slot};
 use super::spi::FIRST_SPI;
-use super::{HwState, Version, Vgic};
+use super::{HwState, Vgic};
 use hv_core::arch::aarch64::list_register::{Backing, ListRegister, ListRegisters, State};
 
 impl Vgic {
@@ -111,53 +111,6 @@ impl Cpu {
             state: State::Pending,
             backing,
         }
-    }
-
-    /// Whether all that can have happened since the last exchange is that the guest ended
-    /// interrupts, which it did without announcement, and that private ones became pending.
-    #[inline]
-    pub(super) const fn is_calm(&self) -> bool {
-        let unusual = self.used_by_spis
-            | self.announced
-            | self.bank.requests()
-            | self.bank.stranded()
-            | self.private.hw_latch
-            | self.private.released;
-        unusual == 0 && !self.is_crowded
-    }
-
-    /// Delivers all private interrupts that are ready, as long as they are plain edges: mostly one
-    /// SGI of another vCPU. The vCPU [is calm](Self::is_calm). Returns whether none is left.
-    pub(super) fn deliver_ready<L: ListRegisters + ?Sized>(
-        &mut self,
-        version: Version,
-        gates: Gates,
-        lrs: &mut L,
-    ) -> bool {
-        let mut left = self.bank.pending() & self.bank.forwardable(gates);
-        while let Some(bit) = Bit::lowest(left) {
-            let mask = bit.mask();
-            left &= left - 1;
-            let has_sender = version == Version::V2 && SGIS & mask != 0;
-            let is_plain = self.bank.edge & mask != 0
-                && (!has_sender || self.private.sources(bit).is_power_of_two());
-            if !is_plain {
-                return false;
-            }
-            let sender = has_sender.then(|| self.private.first_sender(bit));
-            let slot = Slot { intid: bit.index() as u16, sender, physical: Physical::None };
-            self.bank.latch &= !mask;
-            if !self.deliver(bit, slot, Backing::Software, gates, lrs) {
-                self.bank.latch |= mask;
-                return false;
-            }
-            // What the vCPU sends to itself would be another sender's; a timer would be hardware's.
-            self.armed &= !mask;
-            if let Some(sender) = sender {
-                self.private.remove_sources(bit, 1 << sender);
-            }
-        }
-        true
     }
 
     /// Puts a private interrupt that has just become pending into a list register, if nothing

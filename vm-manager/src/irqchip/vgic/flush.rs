@@ -13,14 +13,7 @@ impl Vgic {
     /// no longer pending, and gives room to what is, the most important first.
     pub fn flush<L: ListRegisters + ?Sized>(&self, vcpu: usize, lrs: &mut L) {
         let Some(shared) = self.cpus.get(vcpu) else { return };
-        let mut cpu = shared.peek();
-        if shared.spi_work.load(Ordering::Acquire) == 0
-            && cpu.is_calm()
-            && cpu.deliver_ready(self.version, self.gates(), lrs)
-        {
-            return;
-        }
-        self.exchange(shared, cpu, vcpu, lrs, |exchange| {
+        self.exchange(shared, shared.peek(), vcpu, lrs, |exchange| {
             exchange.refresh();
             exchange.place();
             // The list registers are as they should be: no need to look again.
