@@ -347,7 +347,15 @@ fn start(command: &str, context: &mut Context<'_>) -> Result<Flow, Error> {
         commands::explain(context.out, found)?;
         return Ok(Flow::Done);
     }
-    (found.run)(context, &Arguments::parse(found, words)?)
+    match Arguments::parse(found, words) {
+        Ok(arguments) => (found.run)(context, &arguments),
+        // Who has begun a command and does not know how it goes on.
+        Err(_) if words.iter().any(|word| word == "--help") => {
+            commands::explain(context.out, found)?;
+            Ok(Flow::Done)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]

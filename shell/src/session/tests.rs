@@ -68,7 +68,7 @@ fn listings_are_tables_and_json() {
     );
     assert_eq!(json("cpu list")[2]["state"], "failed");
     assert_eq!(json("mem")["guests_bytes"], 8 << 20);
-    assert_eq!(answer("mem").lines().nth(6), Some("  heap, 98 KiB used  2 MiB     2097152"));
+    assert_eq!(answer("mem").lines().nth(7), Some("  heap, 98 KiB used  2 MiB     2097152"));
 
     assert_eq!(
         answer("image list"),
@@ -274,6 +274,8 @@ fn help_lists_all_and_explains_each() {
         assert_eq!(itself, one);
     }
     assert!(answer("help vm").contains("vm create"));
+    assert_eq!(answer("vm create linux --help"), answer("help vm create"));
+    assert!(!answer("vm send linux --help").contains("Example"));
     assert_eq!(
         answer("help vm crate"),
         "error: no command 'vm crate': did you mean 'vm create'?\n"
