@@ -334,7 +334,8 @@ impl Host for Services {
     }
 
     fn memory(&self) -> MemorySummary {
-        describe::memory(&self.manager)
+        let bundle_bytes = self.machine.bundle.map_or(0, |bundle| bundle.len() as u64);
+        describe::memory(&self.manager, bundle_bytes)
     }
 
     fn images(&self) -> Vec<ImageSummary> {

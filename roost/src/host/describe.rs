@@ -150,18 +150,19 @@ pub(super) fn cpus(manager: &Manager<Hardware>, failed: &[String]) -> Vec<CpuSum
     online.chain(failed).collect()
 }
 
-pub(super) fn memory(manager: &Manager<Hardware>) -> MemorySummary {
+pub(super) fn memory(manager: &Manager<Hardware>, bundle_bytes: u64) -> MemorySummary {
     let all = ram::usage();
     let (guests_bytes, guest_tables) = manager.memory();
     let tables_bytes = all.own_tables + guest_tables;
     let hypervisor_bytes = all.total.saturating_sub(all.free + guests_bytes);
-    let known = all.heap + tables_bytes + all.stacks;
+    let known = bundle_bytes + all.heap + tables_bytes + all.stacks;
     MemorySummary {
         total_bytes: all.total,
         free_bytes: all.free,
         guests_bytes,
         hypervisor_bytes,
         image_bytes: hypervisor_bytes.saturating_sub(known),
+        bundle_bytes,
         heap_bytes: all.heap,
         heap_used_bytes: all.heap_used,
         tables_bytes,

@@ -113,6 +113,7 @@ fn print_memory(out: &mut Output, memory: &MemorySummary) -> fmt::Result {
         ("guests", memory.guests_bytes),
         ("hypervisor", memory.hypervisor_bytes),
         ("  image", memory.image_bytes),
+        ("  bundle", memory.bundle_bytes),
         (&heap, memory.heap_bytes),
         ("  tables", memory.tables_bytes),
         ("  stacks", memory.stacks_bytes),

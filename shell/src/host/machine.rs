@@ -56,8 +56,10 @@ pub struct MemorySummary {
     pub guests_bytes: u64,
     /// RAM that Roost itself has.
     pub hypervisor_bytes: u64,
-    /// Of it: code, data and the bundle.
+    /// Of it: code and data.
     pub image_bytes: u64,
+    /// Of it: the bundle that the boot loader brought.
+    pub bundle_bytes: u64,
     /// Of it: the heap.
     pub heap_bytes: u64,
     /// Of the heap: what is allocated.
