@@ -126,7 +126,8 @@ impl Cpu {
     ) -> bool {
         let mask = bit.mask();
         let is_idle = self.bank.pending() & mask == 0 && !self.bank.has_request(bit);
-        if self.is_crowded || !is_idle || self.bank.forwardable(gates) & mask == 0 {
+        let others_wait = self.bank.ready(gates) & !mask != 0;
+        if self.is_crowded || others_wait || !is_idle || self.bank.forwardable(gates) & mask == 0 {
             return false;
         }
         let index = if self.bank.resident & mask != 0 {
