@@ -1,4 +1,8 @@
-//! x86-64: so far, its two second-level table formats.
+//! x86-64: its two second-level table formats, and what its two kinds of virtualization say at an exit.
+//!
+//! VMX and SVM speak of the same CPU, so both are decoded to the same [`exit::ArchExit`].
 
 pub mod ept;
+pub mod exit;
 pub mod npt;
+pub mod vmx;
