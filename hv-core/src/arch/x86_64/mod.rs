@@ -5,4 +5,5 @@
 pub mod ept;
 pub mod exit;
 pub mod npt;
+pub mod svm;
 pub mod vmx;
