@@ -3,6 +3,7 @@
 //! VMX and SVM speak of the same CPU, so both are decoded to the same [`exit::ArchExit`].
 
 pub mod ept;
+pub mod event;
 pub mod exit;
 pub mod npt;
 pub mod svm;
