@@ -1,0 +1,3 @@
+//! The `pc` machine: so far, what its CPUs say they are.
+
+pub mod cpuid;
