@@ -2,4 +2,6 @@
 
 pub mod code;
 pub mod decode;
+pub mod intercept;
+pub mod virtual_interrupt;
 pub mod vmcb;

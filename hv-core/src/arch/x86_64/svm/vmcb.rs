@@ -88,118 +88,6 @@ pub enum TlbControl {
     GuestNonGlobal = 7,
 }
 
-/// Bits of the intercept fields, by their offset: 0x00c and 0x010 (table B-1).
-pub mod intercept {
-    /// Field 0x00c: INTR, NMI, SMI, INIT, VINTR.
-    pub const INTERRUPT: u32 = 1;
-    /// NMI.
-    pub const NMI: u32 = 1 << 1;
-    /// INIT.
-    pub const INIT: u32 = 1 << 3;
-    /// A virtual interrupt can be taken.
-    pub const VIRTUAL_INTERRUPT: u32 = 1 << 4;
-    /// RDPMC.
-    pub const RDPMC: u32 = 1 << 15;
-    /// CPUID.
-    pub const CPUID: u32 = 1 << 18;
-    /// RSM.
-    pub const RSM: u32 = 1 << 19;
-    /// IRET.
-    pub const IRET: u32 = 1 << 20;
-    /// INVD.
-    pub const INVD: u32 = 1 << 22;
-    /// PAUSE.
-    pub const PAUSE: u32 = 1 << 23;
-    /// HLT.
-    pub const HLT: u32 = 1 << 24;
-    /// INVLPGA.
-    pub const INVLPGA: u32 = 1 << 26;
-    /// I/O instructions, by the permission map.
-    pub const IO: u32 = 1 << 27;
-    /// RDMSR and WRMSR, by the permission map.
-    pub const MSR: u32 = 1 << 28;
-    /// Task switches.
-    pub const TASK_SWITCH: u32 = 1 << 29;
-    /// Shutdown: a triple fault.
-    pub const SHUTDOWN: u32 = 1 << 31;
-
-    /// Field 0x010: VMRUN, which must be intercepted (15.5.1).
-    pub const VMRUN: u32 = 1;
-    /// VMMCALL.
-    pub const VMMCALL: u32 = 1 << 1;
-    /// VMLOAD.
-    pub const VMLOAD: u32 = 1 << 2;
-    /// VMSAVE.
-    pub const VMSAVE: u32 = 1 << 3;
-    /// STGI.
-    pub const STGI: u32 = 1 << 4;
-    /// CLGI.
-    pub const CLGI: u32 = 1 << 5;
-    /// SKINIT.
-    pub const SKINIT: u32 = 1 << 6;
-    /// WBINVD.
-    pub const WBINVD: u32 = 1 << 9;
-    /// MONITOR.
-    pub const MONITOR: u32 = 1 << 10;
-    /// MWAIT.
-    pub const MWAIT: u32 = 1 << 11;
-    /// XSETBV. QEMU 7.2 does not have it: hide XSAVE there, or save XCR0 around the guest.
-    pub const XSETBV: u32 = 1 << 13;
-    /// RDPRU.
-    pub const RDPRU: u32 = 1 << 14;
-
-    /// What Roost intercepts, of field 0x00c.
-    pub const FIRST: u32 = INTERRUPT
-        | NMI
-        | INIT
-        | RDPMC
-        | CPUID
-        | RSM
-        | INVD
-        | PAUSE
-        | HLT
-        | INVLPGA
-        | IO
-        | MSR
-        | TASK_SWITCH
-        | SHUTDOWN;
-    /// What Roost intercepts, of field 0x010.
-    pub const SECOND: u32 = VMRUN
-        | VMMCALL
-        | VMLOAD
-        | VMSAVE
-        | STGI
-        | CLGI
-        | SKINIT
-        | WBINVD
-        | MONITOR
-        | MWAIT
-        | XSETBV
-        | RDPRU;
-}
-
-/// `V_TPR`, `V_IRQ` and their neighbours, at 0x060 (15.21, 15.33).
-pub mod virtual_interrupt {
-    /// The guest's task priority.
-    pub const TPR: u64 = 0xff;
-    /// A virtual interrupt is pending.
-    pub const PENDING: u64 = 1 << 8;
-    /// The guest's global interrupt flag, with VGIF.
-    pub const GLOBAL_FLAG: u64 = 1 << 9;
-    /// The priority does not matter.
-    pub const IGNORE_TPR: u64 = 1 << 20;
-    /// RFLAGS.IF masks virtual interrupts only, and CR8 is `V_TPR`.
-    pub const MASKING: u64 = 1 << 24;
-    /// STGI and CLGI act on the guest's own flag.
-    pub const GLOBAL_FLAG_ENABLE: u64 = 1 << 25;
-
-    /// The field with a virtual interrupt of this vector pending: once the guest can take it, the intercept tells.
-    #[must_use]
-    pub const fn pending(vector: u8) -> u64 {
-        PENDING | (vector as u64 >> 4) << 16 | IGNORE_TPR | (vector as u64) << 32
-    }
-}
-
 /// The control area.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(C)]
@@ -214,9 +102,9 @@ pub struct Control {
     pub debug_writes: u16,
     /// Intercepts of exceptions, by vector.
     pub exceptions: u32,
-    /// [`intercept::FIRST`] and its neighbours.
+    /// [`FIRST`](super::intercept::FIRST) and its neighbours.
     pub intercepts_first: u32,
-    /// [`intercept::SECOND`] and its neighbours.
+    /// [`SECOND`](super::intercept::SECOND) and its neighbours.
     pub intercepts_second: u32,
     /// INVLPGB, INVPCID, MCOMMIT, TLBSYNC.
     pub intercepts_third: u32,
@@ -236,7 +124,7 @@ pub struct Control {
     /// [`TlbControl`].
     pub tlb_control: u8,
     reserved_05d: [u8; 3],
-    /// [`virtual_interrupt`].
+    /// [`virtual_interrupt`](super::virtual_interrupt).
     pub virtual_interrupt: u64,
     /// Bit 0: the guest is in an interrupt shadow. QEMU 7.2 saves it, and does not load it.
     pub interrupt_shadow: u64,
@@ -409,15 +297,5 @@ mod tests {
         assert!(clean.is_clean(Group::NestedPaging) && clean.is_clean(Group::DebugRegisters));
         assert_eq!(clean, Clean(0x1fdf));
         assert!(!Clean::NONE.is_clean(Group::Cr2));
-    }
-
-    #[test]
-    fn a_pending_interrupt_has_its_priority_and_vector() {
-        assert_eq!(virtual_interrupt::pending(0x31), 0x31_0013_0100);
-    }
-
-    #[test]
-    fn vmrun_is_intercepted_as_it_must_be() {
-        assert_eq!(intercept::SECOND & intercept::VMRUN, 1);
     }
 }
