@@ -19,6 +19,7 @@ pub mod irqchip;
 pub mod job;
 pub mod load;
 pub mod manager;
+pub mod pc_map;
 pub mod personality;
 pub mod platform;
 pub mod run;

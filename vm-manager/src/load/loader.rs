@@ -3,6 +3,7 @@
 use super::content::{self, Content, Packing};
 use super::error::LoadError;
 use super::gzip::Inflater;
+use super::pc_plan::PcPlan;
 use super::plan::{Item, Piece, Plan};
 use super::request::File;
 use super::source;
@@ -83,8 +84,18 @@ impl Loader {
             content: Content::plain(&file),
             pieces: vec![Piece { from: 0, bytes, to: room.start }],
         });
+        Ok(Self::of(items))
+    }
+
+    /// A loader that carries out `plan`, which has everything in it that a guest of the `pc` machine is told.
+    #[must_use]
+    pub fn for_pc(plan: &PcPlan) -> Self {
+        Self::of(plan.items().to_vec())
+    }
+
+    fn of(items: Vec<Item>) -> Self {
         let total_bytes = items.iter().map(total).fold(0, u64::saturating_add);
-        Ok(Self { items, current: 0, state: None, done_bytes: 0, total_bytes, scratch: Vec::new() })
+        Self { items, current: 0, state: None, done_bytes: 0, total_bytes, scratch: Vec::new() }
     }
 
     /// Loads about `budget_bytes` more. Behind the end it does nothing.

@@ -16,19 +16,26 @@ use core::fmt;
 use hv_core::guest::GuestPhysAddr;
 
 mod content;
+mod e820;
 mod elf;
 mod error;
 mod gzip;
 mod layout;
 mod linux_arm64;
+mod linux_x86;
 mod loader;
+mod long_mode;
+mod multiboot;
+mod pc_plan;
 mod plan;
+mod pvh;
 mod request;
 mod sniff;
 mod source;
 
 pub use error::LoadError;
 pub use loader::{Loader, Progress};
+pub use pc_plan::{PcBoot, PcPlan, Start};
 pub use plan::Plan;
 pub use request::{File, Images, Request};
 pub use source::{ReadError, Source};

@@ -10,7 +10,7 @@
 
 use super::Region;
 use super::content::Content;
-use super::elf::{self, Elf};
+use super::elf::{self, Machine};
 use super::error::LoadError;
 use super::layout::Layout;
 use super::linux_arm64::{self, Header};
@@ -193,9 +193,10 @@ fn plan_elf(
             allowed: "none for an ELF file, which says itself where it goes".into(),
         });
     }
-    let Elf { segments, entry } = elf::parse(&content)?;
+    let elf = elf::parse(&content, Machine::Aarch64)?;
+    let entry = elf.entry(&content)?;
     let mut pieces = Vec::new();
-    for segment in segments {
+    for segment in elf.segments {
         let name = format!("{what}, segment {}", segment.index);
         layout.take(&name, segment.to, segment.memory_bytes)?;
         pieces.push(Piece { from: segment.offset, bytes: segment.file_bytes, to: segment.to });
@@ -222,7 +223,7 @@ fn plan_flat(
 }
 
 /// Plans to load the whole of `content` at `start`.
-fn plan_file(
+pub(super) fn plan_file(
     layout: &mut Layout,
     what: String,
     content: Content,
@@ -237,7 +238,7 @@ fn plan_file(
     Ok(Item { what, content, pieces: vec![piece] })
 }
 
-fn plan_initrd(
+pub(super) fn plan_initrd(
     layout: &mut Layout,
     file: &File,
     limit: GuestPhysAddr,
@@ -261,7 +262,7 @@ fn limit_of_movable(kernel: &Item, layout: &Layout) -> GuestPhysAddr {
     GuestPhysAddr(end).min(layout.ram().end)
 }
 
-fn refuse_entry(request: &Request) -> Result<(), LoadError> {
+pub(super) fn refuse_entry(request: &Request) -> Result<(), LoadError> {
     match request.entry {
         Some(entry) => Err(LoadError::BadAddress {
             key: "boot.entry",
