@@ -5,6 +5,7 @@
 
 extern crate alloc;
 
+pub mod acpi;
 pub mod board;
 pub mod bundle;
 pub mod bus;
