@@ -7,7 +7,7 @@ use crate::arch::current as arch;
 use crate::guest::{BadAddress, GuestMemory, GuestPhysAddr};
 use crate::machine::Range;
 use crate::memory::{self, Dirty, FrameTables, Frames};
-use crate::paging::{self, MapError, Mapping, Memory, Perms, Tables};
+use crate::paging::{MapError, Mapping, Memory, Perms, Tables};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -51,13 +51,18 @@ struct Run {
     frames: Frames<Dirty>,
 }
 
+/// The frames of one guest's RAM. They go back when the last who has them lets go.
+#[derive(Debug)]
+pub struct GuestFrames {
+    len: u64,
+    /// Sorted. Between parts of RAM there are gaps.
+    runs: Vec<Run>,
+}
+
 /// One guest's RAM and its stage 2. Everything goes back when it is dropped.
 #[derive(Debug)]
 pub struct GuestRam {
-    base: u64,
-    len: u64,
-    /// Sorted, without gaps.
-    runs: Vec<Run>,
+    frames: Arc<GuestFrames>,
     tables: FrameTables,
     root: u64,
     // Dropped first, by hand: no translation may outlive the frames.
@@ -66,25 +71,28 @@ pub struct GuestRam {
 }
 
 impl GuestRam {
-    /// `len` bytes, a multiple of 2 MiB, at guest physical address `base`. What they hold is unknown: see
+    /// RAM at these guest physical addresses, in ascending order, each a multiple of 2 MiB. What it holds is unknown: see
     /// [`Self::zero`].
     ///
     /// # Errors
     ///
     /// [`RamError`]; everything that was taken is given back.
-    pub fn new(base: GuestPhysAddr, len: u64) -> Result<Self, RamError> {
+    pub fn new(parts: &[Range]) -> Result<Self, RamError> {
         let free = memory::counters().free.saturating_sub(RESERVE);
+        let len = parts.iter().map(|part| part.len()).fold(0, u64::saturating_add);
         if len > free {
             return Err(RamError::NoMemory { wanted: len, free });
         }
         let mut runs = Vec::new();
-        let mut done = 0;
-        while done < len {
-            let start = base.0 + done;
-            let frames =
-                largest_run(start, len - done).ok_or(RamError::NoMemory { wanted: len, free })?;
-            done += frames.len();
-            runs.push(Run { start, frames });
+        for part in parts {
+            let mut start = part.start;
+            while start < part.end {
+                let frames = largest_run(start, part.end - start)
+                    .ok_or(RamError::NoMemory { wanted: len, free })?;
+                let run = Run { start, frames };
+                start += run.frames.len();
+                runs.push(run);
+            }
         }
         let mut tables = FrameTables::default();
         let root = tables.alloc().ok_or(RamError::NoMemory { wanted: len, free })?;
@@ -96,11 +104,12 @@ impl GuestRam {
                 perms: Perms::RWX,
                 memory: Memory::Normal,
             };
-            paging::map::<arch::Stage2>(&mut tables, root, mapping).map_err(RamError::Map)?;
+            arch::map_guest(&mut tables, root, mapping).map_err(RamError::Map)?;
         }
         let space = arch::SpaceId::new().ok_or(RamError::TooManyGuests)?;
         let last_here = Arc::new(arch::LastHere::new());
-        Ok(Self { base: base.0, len, runs, tables, root, space: Some(space), last_here })
+        let frames = Arc::new(GuestFrames { len, runs });
+        Ok(Self { frames, tables, root, space: Some(space), last_here })
     }
 
     /// Shows the guest a device of the host at `gpa`.
@@ -116,25 +125,25 @@ impl GuestRam {
             perms: Perms::RW,
             memory: Memory::Device,
         };
-        paging::map::<arch::Stage2>(&mut self.tables, self.root, mapping)
+        arch::map_guest(&mut self.tables, self.root, mapping)
     }
 
-    /// The address of its first byte.
+    /// Its frames.
     #[must_use]
-    pub fn base(&self) -> GuestPhysAddr {
-        GuestPhysAddr(self.base)
+    pub fn frames(&self) -> Arc<GuestFrames> {
+        Arc::clone(&self.frames)
     }
 
     /// Bytes of RAM.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.len
+        self.frames.len
     }
 
     /// Whether there is none: never.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.frames.len == 0
     }
 
     /// Bytes of its stage-2 tables.
@@ -155,25 +164,31 @@ impl GuestRam {
         Arc::clone(&self.last_here)
     }
 
-    /// Zeroes `len` bytes from `offset` on, down to memory, so that a guest with its caches off sees it.
+    /// Zeroes `len` bytes from `offset` on, gaps not counted, down to memory, so that a guest with its caches off sees it.
     /// Returns how many were there to zero.
     pub fn zero(&self, offset: u64, len: u64) -> u64 {
-        let end = offset.saturating_add(len).min(self.len);
-        let mut at = offset.min(end);
-        while at < end {
-            let Some((run, within)) = self.run_at(self.base + at) else { break };
-            let part = (run.frames.len() - within).min(end - at);
-            run.frames.zero_part(within, part);
-            at += part;
+        let end = offset.saturating_add(len).min(self.frames.len);
+        let mut done = offset.min(end);
+        let mut run_start = 0;
+        for run in &self.frames.runs {
+            let run_end = run_start + run.frames.len();
+            if done < end && done < run_end {
+                let part = run_end.min(end) - done;
+                run.frames.zero_part(done - run_start, part);
+                done += part;
+            }
+            run_start = run_end;
         }
-        at.saturating_sub(offset)
+        done.saturating_sub(offset)
     }
 
     /// Drops what instruction caches hold: what was written may be executed. Data caches were cleaned by each write.
     pub fn publish(&self) {
         arch::forget_instructions();
     }
+}
 
+impl GuestFrames {
     fn run_at(&self, gpa: u64) -> Option<(&Run, u64)> {
         let index = self.runs.partition_point(|run| run.start <= gpa).checked_sub(1)?;
         let run = self.runs.get(index)?;
@@ -188,15 +203,23 @@ impl GuestRam {
         len: usize,
         mut copy: impl FnMut(u64, core::ops::Range<usize>),
     ) -> Result<(), BadAddress> {
-        let offset = addr.0.checked_sub(self.base).ok_or(BadAddress)?;
-        if offset.checked_add(len as u64).is_none_or(|end| end > self.len) {
-            return Err(BadAddress);
-        }
+        // First whether all of it is there: nothing is copied otherwise.
+        self.parts(addr, len, |_, _| {})?;
+        self.parts(addr, len, &mut copy)
+    }
+
+    fn parts(
+        &self,
+        addr: GuestPhysAddr,
+        len: usize,
+        mut each: impl FnMut(u64, core::ops::Range<usize>),
+    ) -> Result<(), BadAddress> {
         let mut done = 0;
         while done < len {
-            let (run, within) = self.run_at(addr.0 + done as u64).ok_or(BadAddress)?;
+            let at = addr.checked_add(done as u64).ok_or(BadAddress)?;
+            let (run, within) = self.run_at(at.0).ok_or(BadAddress)?;
             let part = ((run.frames.len() - within) as usize).min(len - done);
-            copy(run.frames.addr() + within, done..done + part);
+            each(run.frames.addr() + within, done..done + part);
             done += part;
         }
         Ok(())
@@ -225,7 +248,7 @@ fn largest_run(start: u64, len: u64) -> Option<Frames<Dirty>> {
     None
 }
 
-impl GuestMemory for GuestRam {
+impl GuestMemory for GuestFrames {
     fn read(&self, addr: GuestPhysAddr, buf: &mut [u8]) -> Result<(), BadAddress> {
         self.each_part(addr, buf.len(), |phys, part| {
             if let Some(buf) = buf.get_mut(part) {
@@ -244,6 +267,16 @@ impl GuestMemory for GuestRam {
                 arch::clean(phys, buf.len() as u64);
             }
         })
+    }
+}
+
+impl GuestMemory for GuestRam {
+    fn read(&self, addr: GuestPhysAddr, buf: &mut [u8]) -> Result<(), BadAddress> {
+        self.frames.read(addr, buf)
+    }
+
+    fn write(&self, addr: GuestPhysAddr, buf: &[u8]) -> Result<(), BadAddress> {
+        self.frames.write(addr, buf)
     }
 }
 

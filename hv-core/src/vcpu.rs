@@ -13,9 +13,10 @@ pub type RegisterDump = Vec<(&'static str, u64)>;
 pub trait GuestCpu: Send {
     /// Exits that only this architecture has.
     type ArchExit;
-    /// Goes to the state in which a CPU starts, at `entry`, with `argument` where its boot protocol has it. It is not
-    /// loaded.
-    fn reset(&mut self, entry: GuestPhysAddr, argument: u64);
+    /// The state in which it can start.
+    type Start: Copy + Send;
+    /// Goes to the state after a reset, about to start so. It is not loaded.
+    fn reset(&mut self, start: Self::Start);
     /// Puts its state into the CPU that runs this code; guest time is `behind` the host's.
     fn load(&mut self, behind: Duration);
     /// Takes its state out of the CPU again.

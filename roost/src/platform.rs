@@ -3,10 +3,10 @@
 use alloc::string::{String, ToString};
 use hv_core::guest::GuestPhysAddr;
 use hv_core::host::{self, Vcpu};
-use hv_core::machine::HostEvent;
+use hv_core::machine::{HostEvent, Range};
 use hv_core::ram::{GuestRam, RamError};
 use hv_core::time::Instant;
-use vm_manager::personality::virt::{self, ArmPlatform, Virt};
+use vm_manager::personality::virt::{ArmPlatform, Virt};
 use vm_manager::platform::Platform;
 use vm_manager::virt_map::GicVersion;
 
@@ -54,14 +54,14 @@ impl Platform for Hardware {
         host::deactivate_guest_timer();
     }
 
-    fn new_ram(&self, base: GuestPhysAddr, bytes: u64) -> Result<GuestRam, RamError> {
-        GuestRam::new(base, bytes)
+    fn new_ram(&self, parts: &[Range]) -> Result<GuestRam, RamError> {
+        GuestRam::new(parts)
     }
 }
 
 impl ArmPlatform for Hardware {
     fn new_cpu(&self, index: u8, ram: &GuestRam, gic: GicVersion) -> Vcpu {
-        virt::new_vcpu(index, ram, gic)
+        Vcpu::new(index, ram.translation(), ram.last_here(), gic)
     }
 
     fn gic_version(&self) -> GicVersion {

@@ -3,11 +3,12 @@
 
 use crate::bus::Reply;
 use crate::config::VmConfig;
-use crate::load::Plan;
+use crate::error::Error;
+use crate::load::{Loader, Request};
 use crate::platform::Platform;
 use crate::run::Stop;
 use crate::sink::ConsoleSink;
-use crate::slot::{Core, VcpuSlot};
+use crate::slot::{Core, Start, VcpuSlot};
 use crate::vm::Vm;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -16,7 +17,7 @@ use core::ops::ControlFlow;
 use core::time::Duration;
 use hv_core::exit::Access;
 use hv_core::guest::Level;
-use hv_core::machine::HostEvent;
+use hv_core::machine::{HostEvent, Range};
 use hv_core::time::Instant;
 use hv_core::vcpu::GuestCpu;
 
@@ -60,12 +61,26 @@ pub trait Board<P: Platform<Board = Self>>: Send + Sync + Sized {
     fn new(parts: &Parts<'_, P>, ram: &mut P::Ram) -> Result<Self, String>;
     /// The vCPU of `slot`, off.
     fn new_core(&self, slot: &VcpuSlot<P>, ram: &P::Ram) -> (P::Cpu, Self::Private);
-    /// The device tree, or what else the guest is told of its machine by.
+    /// Where a guest with so much memory has its RAM: in ascending order.
+    fn ram(memory_bytes: u64) -> Vec<Range>;
+    /// Whether what is asked for can be loaded.
     ///
     /// # Errors
     ///
-    /// Says what cannot be told.
-    fn describe(&self, config: &VmConfig, plan: &Plan, seed: [u64; 4]) -> Result<Vec<u8>, String>;
+    /// Says what is wrong with it, or does not fit.
+    fn check(config: &VmConfig, request: &Request) -> Result<(), Error>;
+    /// What is to be loaded, the description of the machine (a device tree, ACPI tables) included, and how the guest starts
+    /// then.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::check`].
+    fn prepare(
+        &self,
+        config: &VmConfig,
+        request: &Request,
+        seed: [u64; 4],
+    ) -> Result<(Loader, Start<P>), Error>;
     /// Returns all devices to the state after power-on. No vCPU is loaded.
     fn reset(&self);
     /// The power key.
@@ -83,8 +98,8 @@ pub trait Board<P: Platform<Board = Self>>: Send + Sync + Sized {
     fn loaded(&self, core: &mut Core<P>);
     /// The vCPU is about to be put.
     fn unloading(&self, core: &mut Core<P>);
-    /// The vCPU's attention was asked for: brings pending interrupts to it.
-    fn attend(&self, core: &mut Core<P>);
+    /// The vCPU's attention was asked for: brings pending interrupts to it. It may turn out that it must stop.
+    fn attend(&self, core: &mut Core<P>) -> ControlFlow<Stop>;
     /// Whether an interrupt waits for it, so that it must not sleep. It is loaded.
     fn has_pending(&self, core: &mut Core<P>) -> bool;
     /// An interrupt of the host that is for the loaded vCPU.

@@ -266,8 +266,8 @@ impl<P: Platform> CpuLoop<P> {
                 None => self.shared.platform().pause(),
             }
         };
-        if let Some((entry, argument)) = slot.take_start() {
-            core.cpu.reset(entry, argument);
+        if let Some(start) = slot.take_start() {
+            core.cpu.reset(start);
             vm.board().restarted(&mut core);
         }
         let now = self.shared.platform().now();

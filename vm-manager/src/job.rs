@@ -2,13 +2,14 @@
 
 use crate::board::Board;
 use crate::error::Error;
-use crate::load::{Loader, Plan};
+use crate::load::Loader;
 use crate::platform::{Platform, Ram};
+use crate::slot::Start;
 use crate::vm::{Rest, Vm, VmEvent, VmState};
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::time::Duration;
-use hv_core::guest::{GuestPhysAddr, Level};
+use hv_core::guest::Level;
 use hv_core::time::Instant;
 
 /// Names a job.
@@ -54,7 +55,7 @@ pub(crate) enum Goal {
     Destroy,
 }
 
-enum Phase {
+enum Phase<P: Platform> {
     /// Until that time.
     Delay(Instant),
     /// Until no vCPU runs or is loaded.
@@ -64,8 +65,7 @@ enum Phase {
     },
     Load {
         loader: Loader,
-        entry: GuestPhysAddr,
-        argument: u64,
+        start: Start<P>,
     },
     /// The power key is down until then.
     KeyDown {
@@ -89,7 +89,7 @@ pub(crate) struct Ended {
 pub(crate) struct Job<P: Platform> {
     vm: Arc<Vm<P>>,
     goal: Goal,
-    phase: Phase,
+    phase: Phase<P>,
     is_abandoned: bool,
 }
 
@@ -204,19 +204,17 @@ impl<P: Platform> Job<P> {
                 }
                 self.prepare_load(entropy).map(Some)
             }
-            Phase::Load { loader, entry, argument } => {
-                match loader.step(self.vm.ram(), LOAD_BYTES) {
-                    Ok(progress) if !progress.finished => return None,
-                    Ok(_) => {
-                        let (entry, argument) = (*entry, *argument);
-                        self.vm.ram().publish();
-                        self.vm.change(VmEvent::Loaded);
-                        self.vm.start(entry, argument, platform.now());
-                        Ok(None)
-                    }
-                    Err(error) => Err(Error::Load(error)),
+            Phase::Load { loader, start } => match loader.step(self.vm.ram(), LOAD_BYTES) {
+                Ok(progress) if !progress.finished => return None,
+                Ok(_) => {
+                    let start = *start;
+                    self.vm.ram().publish();
+                    self.vm.change(VmEvent::Loaded);
+                    self.vm.start(start, platform.now());
+                    Ok(None)
                 }
-            }
+                Err(error) => Err(Error::Load(error)),
+            },
             Phase::KeyDown { until, deadline } => {
                 if platform.now() < *until {
                     return None;
@@ -252,7 +250,7 @@ impl<P: Platform> Job<P> {
     }
 
     /// No vCPU runs: what comes next.
-    fn quiet(&self) -> Result<Option<Phase>, Error> {
+    fn quiet(&self) -> Result<Option<Phase<P>>, Error> {
         self.vm.switch_off();
         match self.goal {
             Goal::Start | Goal::Reset | Goal::GuestReset | Goal::Restart { .. } => {
@@ -276,13 +274,10 @@ impl<P: Platform> Job<P> {
         }
     }
 
-    fn prepare_load(&self, entropy: &mut u64) -> Result<Phase, Error> {
-        let plan = Plan::new(self.vm.request()).map_err(Error::Load)?;
+    fn prepare_load(&self, entropy: &mut u64) -> Result<Phase<P>, Error> {
         let seed = [(); 4].map(|()| split_mix(entropy));
-        let tree = self.vm.board().describe(self.vm.config(), &plan, seed).map_err(Error::Board)?;
-        let (entry, argument) = (plan.entry(), plan.fdt().start.0);
-        let loader = Loader::new(&plan, tree).map_err(Error::Load)?;
-        Ok(Phase::Load { loader, entry, argument })
+        let (loader, start) = self.vm.board().prepare(self.vm.config(), self.vm.request(), seed)?;
+        Ok(Phase::Load { loader, start })
     }
 }
 

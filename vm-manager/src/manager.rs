@@ -4,7 +4,7 @@ use crate::board::Board;
 use crate::config::{RestartOn, VmConfig};
 use crate::error::Error;
 use crate::job::{Goal, Job, JobId, JobStatus};
-use crate::load::{Images, Plan, Request};
+use crate::load::{Images, Request};
 use crate::platform::Platform;
 use crate::shared::{self, Shared};
 use crate::usage::Usage;
@@ -112,8 +112,9 @@ impl<P: Platform> Manager<P> {
     ///
     /// [`Error::Config`], [`Error::Load`].
     pub fn check(&self, config: &VmConfig, images: &dyn Images) -> Result<Request, Error> {
-        let request = Request::new(config, images).map_err(Error::Config)?;
-        Plan::new(&request).map_err(Error::Load)?;
+        let ram = P::Board::ram(config.memory_bytes);
+        let request = Request::new(config, &ram, images).map_err(Error::Config)?;
+        P::Board::check(config, &request)?;
         let last = self.shared.cpu_count() - 1;
         let all = u64::MAX >> (63 - last.min(63));
         if config.affinity.bits() & all == 0 {

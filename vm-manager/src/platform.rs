@@ -1,8 +1,8 @@
 //! What this crate needs of the machine below it, so that a test can be one.
 
 use crate::board::Board;
-use hv_core::guest::{GuestMemory, GuestPhysAddr};
-use hv_core::machine::HostEvent;
+use hv_core::guest::GuestMemory;
+use hv_core::machine::{HostEvent, Range};
 use hv_core::ram::{GuestRam, RamError};
 use hv_core::time::Instant;
 use hv_core::vcpu::GuestCpu;
@@ -62,10 +62,10 @@ pub trait Platform: Send + Sync + Sized + 'static {
     fn next_event(&self) -> Option<HostEvent>;
     /// Deactivates the interrupt of [`HostEvent::GuestTimer`].
     fn deactivate_guest_timer(&self);
-    /// RAM for a guest.
+    /// RAM for a guest, at these guest physical addresses: in ascending order, each a multiple of 2 MiB.
     ///
     /// # Errors
     ///
     /// [`RamError`]; nothing was taken.
-    fn new_ram(&self, base: GuestPhysAddr, bytes: u64) -> Result<Self::Ram, RamError>;
+    fn new_ram(&self, parts: &[Range]) -> Result<Self::Ram, RamError>;
 }

@@ -116,7 +116,7 @@ fn events<P: Platform>(
     let events = slot.events();
     if events & ATTENTION != 0 {
         slot.clear(ATTENTION);
-        board.attend(core);
+        board.attend(core)?;
     }
     if events & STOP != 0 {
         Break(Stop::Held)

@@ -9,9 +9,9 @@ use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use hv_core::exit::Fault;
-use hv_core::guest::GuestPhysAddr;
 use hv_core::sync::Mutex;
 use hv_core::time::Instant;
+use hv_core::vcpu::GuestCpu;
 use spin::Once;
 
 /// Interrupts are to be brought to it before it runs on.
@@ -23,6 +23,9 @@ pub(crate) const EVICT: u32 = 1 << 2;
 
 const NOWHERE: usize = usize::MAX;
 const MAX_EXIT_KINDS: usize = 12;
+
+/// How a vCPU of this machine starts.
+pub type Start<P> = <<P as Platform>::Cpu as GuestCpu>::Start;
 
 /// A vCPU's registers and what its board keeps for it. Whoever has the box owns the vCPU: the CPU on which it is loaded, else its slot.
 pub struct Core<P: Platform> {
@@ -49,8 +52,8 @@ pub struct VcpuSlot<P: Platform> {
     running_on: AtomicUsize,
     /// The registers, while no CPU has them.
     home: Mutex<Option<Box<Core<P>>>>,
-    /// Where PSCI wants it to start next.
-    start: Mutex<Option<(GuestPhysAddr, u64)>>,
+    /// How it is to start next.
+    start: Mutex<Option<Start<P>>>,
     exits: [AtomicU64; MAX_EXIT_KINDS],
     ran_ns: AtomicU64,
     /// Since when it runs; 0 while it does not.
@@ -194,11 +197,11 @@ impl<P: Platform> VcpuSlot<P> {
         self.home.lock().is_some()
     }
 
-    pub(crate) fn set_start(&self, start: Option<(GuestPhysAddr, u64)>) {
+    pub(crate) fn set_start(&self, start: Option<Start<P>>) {
         *self.start.lock() = start;
     }
 
-    pub(crate) fn take_start(&self) -> Option<(GuestPhysAddr, u64)> {
+    pub(crate) fn take_start(&self) -> Option<Start<P>> {
         self.start.lock().take()
     }
 

@@ -9,8 +9,7 @@ use crate::platform::{Platform, Ram};
 use crate::sched::{TaskId, TaskState};
 use crate::shared::{RESCHEDULE, Shared};
 use crate::sink::{Bell, ConsoleSink};
-use crate::slot::{ATTENTION, Core, EVICT, STOP, VcpuSlot};
-use crate::virt_map;
+use crate::slot::{ATTENTION, Core, EVICT, STOP, Start, VcpuSlot};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -18,7 +17,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
-use hv_core::guest::GuestPhysAddr;
+use hv_core::guest::{GuestMemory, GuestPhysAddr};
 use hv_core::ram::RamError;
 use hv_core::sync::Mutex;
 use hv_core::time::Instant;
@@ -148,7 +147,7 @@ impl<P: Platform> Vm<P> {
         let sink = Arc::new(ConsoleSink::new(config.console_ring_bytes, bell));
         let platform = shared.platform();
         let mut ram =
-            platform.new_ram(virt_map::RAM_BASE, config.memory_bytes).map_err(NotMade::Memory)?;
+            platform.new_ram(&P::Board::ram(config.memory_bytes)).map_err(NotMade::Memory)?;
         let slots: Vec<_> =
             (0..config.vcpus).map(|index| VcpuSlot::new(index, Arc::clone(shared))).collect();
         let parts = Parts { config: &config, slots: &slots, sink: Arc::clone(&sink), epoch };
@@ -382,15 +381,15 @@ impl<P: Platform> Vm<P> {
         }
     }
 
-    /// Starts vCPU 0 at `entry` with `argument`; its time begins now.
-    pub(crate) fn start(&self, entry: GuestPhysAddr, argument: u64, now: Instant) {
+    /// Starts vCPU 0; its time begins now.
+    pub(crate) fn start(&self, how: Start<P>, now: Instant) {
         self.behind_ns.store(now.0, Ordering::Relaxed);
         let mut life = self.life.lock();
         life.started_at = Some(now);
         life.is_asked_to_stop = false;
         drop(life);
         if let Some((slot, task)) = self.tasks().next() {
-            slot.set_start(Some((entry, argument)));
+            slot.set_start(Some(how));
             let notice = self.shared.scheduler().release(task);
             self.shared.notify(notice);
         }
@@ -407,8 +406,7 @@ impl<P: Platform> Vm<P> {
     /// Whether there is RAM at `addr`.
     #[must_use]
     pub fn is_ram(&self, addr: GuestPhysAddr) -> bool {
-        let offset = addr.0.wrapping_sub(virt_map::RAM_BASE.0);
-        offset < self.ram.bytes()
+        self.ram.read(addr, &mut [0]).is_ok()
     }
 
     /// Switches vCPU `index` on, for another one of the VM.
@@ -416,12 +414,7 @@ impl<P: Platform> Vm<P> {
     /// # Errors
     ///
     /// See [`CpuOnError`].
-    pub fn cpu_on(
-        &self,
-        index: u64,
-        entry: GuestPhysAddr,
-        argument: u64,
-    ) -> Result<(), CpuOnError> {
+    pub fn cpu_on(&self, index: u64, how: Start<P>) -> Result<(), CpuOnError> {
         let slot = usize::try_from(index).ok().and_then(|index| self.slots.get(index));
         let (slot, task) = slot
             .and_then(|slot| slot.task().map(|task| (slot, task)))
@@ -431,7 +424,7 @@ impl<P: Platform> Vm<P> {
             if scheduler.state(task) != TaskState::Off {
                 return Err(CpuOnError::AlreadyOn);
             }
-            slot.set_start(Some((entry, argument)));
+            slot.set_start(Some(how));
             scheduler.release(task)
         };
         self.shared.notify(notice);

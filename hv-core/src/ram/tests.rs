@@ -13,17 +13,22 @@ fn free() -> u64 {
 
 /// Where stage 2 sends `gpa`.
 fn translate(ram: &GuestRam, gpa: u64) -> Option<u64> {
-    let (entry, level) = paging::lookup::<arch::Stage2>(&ram.tables, ram.root, gpa)?;
+    let (entry, level) = crate::paging::lookup::<arch::Stage2>(&ram.tables, ram.root, gpa)?;
     Some(entry_address(entry) + gpa % level_size(level))
+}
+
+/// RAM in one part.
+fn new_ram(base: GuestPhysAddr, len: u64) -> Result<GuestRam, RamError> {
+    GuestRam::new(&[Range { start: base.0, end: base.0 + len }])
 }
 
 #[test]
 fn ram_and_tables_go_back_to_the_last_page() {
     let _turn = pool();
     let before = free();
-    let ram = GuestRam::new(BASE, 3 * CHUNK).unwrap();
+    let ram = new_ram(BASE, 3 * CHUNK).unwrap();
     assert_eq!(free(), before - ram.len() - ram.table_bytes());
-    assert_eq!((ram.len(), ram.base()), (3 * CHUNK, BASE));
+    assert_eq!(ram.len(), 3 * CHUNK);
     drop(ram);
     assert_eq!(free(), before);
 }
@@ -33,11 +38,11 @@ fn ram_that_cannot_be_had_takes_nothing() {
     let _turn = pool();
     let before = free();
     for len in [POOL_BYTES + 2 * CHUNK, 1 << 38] {
-        let error = GuestRam::new(BASE, len).unwrap_err();
+        let error = new_ram(BASE, len).unwrap_err();
         assert_eq!(error, RamError::NoMemory { wanted: len, free: before - RESERVE });
         assert_eq!(free(), before);
     }
-    let beyond = GuestRam::new(GuestPhysAddr(1 << 40), CHUNK).unwrap_err();
+    let beyond = new_ram(GuestPhysAddr(1 << 40), CHUNK).unwrap_err();
     assert_eq!(beyond, RamError::Map(MapError::BadRange));
     assert_eq!(free(), before);
 }
@@ -46,7 +51,7 @@ fn ram_that_cannot_be_had_takes_nothing() {
 fn guests_leave_the_hypervisor_something_to_grow_into() {
     let _turn = pool();
     let before = free();
-    let guests: Vec<_> = core::iter::from_fn(|| GuestRam::new(BASE, CHUNK).ok()).collect();
+    let guests: Vec<_> = core::iter::from_fn(|| new_ram(BASE, CHUNK).ok()).collect();
     assert!(free() >= RESERVE - guests.last().unwrap().table_bytes());
     drop(guests);
     assert_eq!(free(), before);
@@ -57,19 +62,19 @@ fn all_identifiers_are_for_all_guests_and_a_refusal_takes_nothing() {
     let _turn = pool();
     let before = free();
     let taken: Vec<_> = core::iter::from_fn(arch::SpaceId::new).collect();
-    let error = GuestRam::new(BASE, CHUNK).unwrap_err();
+    let error = new_ram(BASE, CHUNK).unwrap_err();
     for space in taken {
         space.retire(arch::Translation::new(0, None));
     }
     assert_eq!(error, RamError::TooManyGuests);
     assert_eq!(free(), before);
-    drop(GuestRam::new(BASE, CHUNK).unwrap());
+    drop(new_ram(BASE, CHUNK).unwrap());
 }
 
 #[test]
 fn two_guests_share_no_byte_and_no_identifier() {
     let _turn = pool();
-    let guests = [GuestRam::new(BASE, 2 * CHUNK).unwrap(), GuestRam::new(BASE, 2 * CHUNK).unwrap()];
+    let guests = [new_ram(BASE, 2 * CHUNK).unwrap(), new_ram(BASE, 2 * CHUNK).unwrap()];
     for (guest, byte) in guests.iter().zip([1, 2]) {
         guest.write(BASE, &vec![byte; 2 * CHUNK as usize]).unwrap();
     }
@@ -87,8 +92,8 @@ fn stage_2_shows_each_page_where_the_hypervisor_writes_it() {
     // Frames in between, so that RAM lies in several runs.
     let pieces: Vec<_> = (0..12).map(|_| Frames::chunks(1, 1).unwrap()).collect();
     let _kept: Vec<_> = pieces.into_iter().skip(1).step_by(2).collect();
-    let ram = GuestRam::new(BASE, 9 * CHUNK).unwrap();
-    assert!(ram.runs.len() > 1, "{:?}", ram.runs);
+    let ram = new_ram(BASE, 9 * CHUNK).unwrap();
+    assert!(ram.frames.runs.len() > 1, "{:?}", ram.frames.runs);
     for page in 0..ram.len() / 4096 {
         let gpa = BASE.0 + page * 4096;
         ram.write(GuestPhysAddr(gpa), &gpa.to_le_bytes()).unwrap();
@@ -108,7 +113,7 @@ fn stage_2_shows_each_page_where_the_hypervisor_writes_it() {
 #[test]
 fn nothing_is_copied_when_a_byte_is_outside() {
     let _turn = pool();
-    let ram = GuestRam::new(BASE, CHUNK).unwrap();
+    let ram = new_ram(BASE, CHUNK).unwrap();
     ram.zero(0, CHUNK);
     let last = BASE.0 + CHUNK - 1;
     for addr in [BASE.0 - 1, last, last + 1, 0, u64::MAX, u64::MAX - 7] {
@@ -127,7 +132,7 @@ fn nothing_is_copied_when_a_byte_is_outside() {
 fn a_device_appears_beside_ram_and_not_over_it() {
     let _turn = pool();
     let before = free();
-    let mut ram = GuestRam::new(BASE, CHUNK).unwrap();
+    let mut ram = new_ram(BASE, CHUNK).unwrap();
     let device = Range { start: 0x0804_0000, end: 0x0804_2000 };
     ram.map_device(GuestPhysAddr(0x0801_0000), device).unwrap();
     assert_eq!(translate(&ram, 0x0801_1008), Some(0x0804_1008));
@@ -146,7 +151,7 @@ fn a_device_appears_beside_ram_and_not_over_it() {
 #[test]
 fn zeroing_goes_in_slices_and_ends() {
     let _turn = pool();
-    let ram = GuestRam::new(BASE, 2 * CHUNK).unwrap();
+    let ram = new_ram(BASE, 2 * CHUNK).unwrap();
     ram.write(BASE, &vec![9; 2 * CHUNK as usize]).unwrap();
     assert_eq!(ram.zero(CHUNK - 8, 16), 16);
     assert_eq!(ram.zero(2 * CHUNK - 4096, 1 << 40), 4096);
@@ -167,7 +172,7 @@ proptest! {
         let gap = Frames::chunks(1, 1).unwrap();
         let hole = Frames::chunks(1, 1).unwrap();
         drop(gap);
-        let ram = GuestRam::new(BASE, 2 * CHUNK).unwrap();
+        let ram = new_ram(BASE, 2 * CHUNK).unwrap();
         ram.zero(0, 2 * CHUNK);
         let mut model = vec![0; 2 * CHUNK as usize];
         for (offset, len, byte) in accesses {

@@ -35,7 +35,7 @@ mod source;
 
 pub use error::LoadError;
 pub use loader::{Loader, Progress};
-pub use pc_plan::{PcBoot, PcPlan, Start};
+pub use pc_plan::{PcBoot, PcPlan};
 pub use plan::Plan;
 pub use request::{File, Images, Request};
 pub use source::{ReadError, Source};

@@ -10,8 +10,6 @@ use hv_core::guest::GuestPhysAddr;
 
 /// The header lies wholly within so many bytes (3.1).
 pub(super) const SEARCH: usize = 8192;
-/// What EAX is at the start (3.2).
-pub(super) const MAGIC_IN_EAX: u32 = 0x2bad_b002;
 
 const MAGIC: u32 = 0x1bad_b002;
 /// Modules on page boundaries, memory map: both are done for all.

@@ -14,7 +14,7 @@ use super::error::LoadError;
 use super::layout::Layout;
 use super::linux_x86::{self, Header, Parameters};
 use super::long_mode;
-use super::multiboot::{self, Information};
+use super::multiboot::Information;
 use super::plan::{self, Item, Piece};
 use super::pvh::StartInfo;
 use super::request::{File, Request};
@@ -24,6 +24,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+use hv_core::arch::x86_64::start::Start;
 use hv_core::guest::GuestPhysAddr;
 
 const PAGE: u64 = 4 << 10;
@@ -39,49 +40,6 @@ pub struct PcBoot {
     pub cmdline: String,
     /// The ACPI tables for [`pc_map::FIRMWARE`], the RSDP first.
     pub acpi: Vec<u8>,
-}
-
-/// The state in which the first vCPU starts. In all of them interrupts are off.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Start {
-    /// Linux's 64-bit protocol: long mode with these tables and this GDT of four descriptors, flat segments with selectors
-    /// 0x10 and 0x18, RSI the address of the parameters.
-    Long {
-        /// RIP.
-        entry: GuestPhysAddr,
-        /// RSI.
-        parameters: GuestPhysAddr,
-        /// CR3.
-        page_tables: GuestPhysAddr,
-        /// The base of the GDT; its limit is 31.
-        gdt: GuestPhysAddr,
-    },
-    /// PVH: 32-bit protected mode without paging, flat segments, EBX the address of the start info.
-    Pvh {
-        /// EIP.
-        entry: GuestPhysAddr,
-        /// EBX.
-        start_info: GuestPhysAddr,
-    },
-    /// Multiboot: as for PVH, EAX [`Start::MULTIBOOT_EAX`], EBX the address of the information.
-    Multiboot {
-        /// EIP.
-        entry: GuestPhysAddr,
-        /// EBX.
-        information: GuestPhysAddr,
-    },
-    /// Real mode.
-    Real {
-        /// CS; its base is 16 times as much.
-        segment: u16,
-        /// IP.
-        offset: u16,
-    },
-}
-
-impl Start {
-    /// What EAX is when a multiboot kernel starts.
-    pub const MULTIBOOT_EAX: u32 = multiboot::MAGIC_IN_EAX;
 }
 
 /// Where everything goes.

@@ -4,13 +4,13 @@ use super::Region;
 use super::source::Source;
 use crate::bundle::Bundle;
 use crate::config::{self, ConfigError, ImageFormat, Key, VmConfig};
-use crate::virt_map;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use hv_core::guest::GuestPhysAddr;
+use hv_core::machine::Range;
 
 /// A file, and what it is called in errors.
 #[derive(Clone)]
@@ -49,7 +49,7 @@ impl Images for Bundle<'static> {
 /// What is to be loaded for one VM. It is kept for as long as the VM, to load it again.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The guest's RAM.
+    /// The guest's RAM: of several parts, the first, where everything goes.
     pub ram: Region,
     /// What it starts from.
     pub kernel: File,
@@ -66,12 +66,12 @@ pub struct Request {
 }
 
 impl Request {
-    /// What `config` asks for, with the files from `images`.
+    /// What `config` asks for, with the files from `images`, for a guest with this RAM.
     ///
     /// # Errors
     ///
     /// If an image does not exist.
-    pub fn new(config: &VmConfig, images: &dyn Images) -> Result<Self, ConfigError> {
+    pub fn new(config: &VmConfig, ram: &[Range], images: &dyn Images) -> Result<Self, ConfigError> {
         let open = |path: &str| {
             let file = |source| File { name: path.into(), source };
             images.open(path).map(file).ok_or_else(|| missing(path, images))
@@ -85,10 +85,10 @@ impl Request {
             Ok((file, load.address))
         });
         Ok(Self {
-            ram: Region {
-                start: virt_map::RAM_BASE,
-                end: GuestPhysAddr(virt_map::RAM_BASE.0.saturating_add(config.memory_bytes)),
-            },
+            ram: ram.first().map_or_else(Region::default, |part| Region {
+                start: GuestPhysAddr(part.start),
+                end: GuestPhysAddr(part.end),
+            }),
             kernel: open(&boot.kernel).map_err(at_key(Key::Kernel))?,
             format: boot.format,
             load_address: boot.load_address,

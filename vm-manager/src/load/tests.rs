@@ -6,6 +6,7 @@ use super::*;
 use crate::bundle::Bundle;
 use crate::config::{ImageFormat, VmConfig};
 use hv_core::guest::{BadAddress, GuestMemory};
+use hv_core::machine::Range;
 use proptest::prelude::*;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -374,6 +375,7 @@ fn a_request_finds_its_images_or_says_what_there_is() {
     };
     let found = Request::new(
         &config("kernel = \"linux/Image\"\ninitrd = \"a.bin\"\n[[load]]\nfile = \"a.bin\"\naddress = 0x40100000"),
+        &[Range { start: BASE, end: BASE + RAM_BYTES }],
         &bundle,
     )
     .unwrap();
@@ -398,7 +400,7 @@ fn a_request_finds_its_images_or_says_what_there_is() {
             "vm.toml:4: load.file: found 'x', which is not in images/; there are a.bin, linux/Image",
         ),
     ] {
-        assert_eq!(Request::new(&config(text), &bundle).unwrap_err().to_string(), expected);
+        assert_eq!(Request::new(&config(text), &[], &bundle).unwrap_err().to_string(), expected);
     }
 }
 

@@ -1,4 +1,5 @@
 //! The `pc` machine: so far, what its CPUs say they are.
 
+pub mod cpu;
 pub mod cpuid;
 pub mod msr;

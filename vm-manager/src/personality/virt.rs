@@ -10,9 +10,10 @@ use crate::config::VmConfig;
 use crate::devices::pl011::{Pl011, Received};
 use crate::devices::pl031::Pl031;
 use crate::devices::pl061::Pl061;
+use crate::error::Error;
 use crate::fdt;
 use crate::irqchip::vgic::{Frame, GicClient, HwState, Vgic};
-use crate::load::Plan;
+use crate::load::{Loader, Plan, Request};
 use crate::platform::Platform;
 use crate::run::Stop;
 use crate::sink::ConsoleSink;
@@ -27,11 +28,10 @@ use core::ops::ControlFlow;
 use hv_core::arch::aarch64::esr::ArchExit;
 use hv_core::arch::aarch64::list_register::ListRegisters;
 use hv_core::arch::aarch64::sysreg::SystemRegister;
-use hv_core::arch::aarch64::{self, TimerState, Vcpu};
+use hv_core::arch::aarch64::{self, Start, TimerState, Vcpu};
 use hv_core::exit::{Access, Op};
 use hv_core::guest::{GuestPhysAddr, Level, Space};
-use hv_core::machine::HostEvent;
-use hv_core::ram::GuestRam;
+use hv_core::machine::{HostEvent, Range};
 use hv_core::sync::Mutex;
 use hv_core::time::Instant;
 use hv_core::vcpu::GuestCpu;
@@ -41,7 +41,7 @@ use timer::PhysicalTimer;
 const SPIS: u32 = 96;
 
 /// What this machine needs of its CPUs beyond what all guest CPUs have.
-pub trait ArmCpu: GuestCpu<ArchExit = ArchExit> {
+pub trait ArmCpu: GuestCpu<ArchExit = ArchExit, Start = Start> {
     /// The list registers of the CPU on which it is loaded.
     type ListRegisters: ListRegisters;
     /// Its list registers. It is loaded.
@@ -169,7 +169,22 @@ impl<P: ArmPlatform> Board<P> for Virt<P> {
         (platform.new_cpu(slot.index(), ram, self.gic), Private::default())
     }
 
-    fn describe(&self, config: &VmConfig, plan: &Plan, seed: [u64; 4]) -> Result<Vec<u8>, String> {
+    fn ram(memory_bytes: u64) -> Vec<Range> {
+        let start = virt_map::RAM_BASE.0;
+        alloc::vec![Range { start, end: start.saturating_add(memory_bytes) }]
+    }
+
+    fn check(_config: &VmConfig, request: &Request) -> Result<(), Error> {
+        Plan::new(request).map(|_| ()).map_err(Error::Load)
+    }
+
+    fn prepare(
+        &self,
+        config: &VmConfig,
+        request: &Request,
+        seed: [u64; 4],
+    ) -> Result<(Loader, Start), Error> {
+        let plan = Plan::new(request).map_err(Error::Load)?;
         let mut rng_seed = [0; 32];
         for (bytes, word) in rng_seed.chunks_exact_mut(8).zip(seed) {
             bytes.copy_from_slice(&word.to_le_bytes());
@@ -183,7 +198,9 @@ impl<P: ArmPlatform> Board<P> for Virt<P> {
             rng_seed: &rng_seed,
             kaslr_seed: Some(seed[0] ^ seed[3].rotate_left(17)),
         };
-        fdt::build(&machine).map_err(|error| error.to_string())
+        let tree = fdt::build(&machine).map_err(|error| Error::Board(error.to_string()))?;
+        let start = Start { entry: plan.entry(), argument: plan.fdt().start.0 };
+        Ok((Loader::new(&plan, tree).map_err(Error::Load)?, start))
     }
 
     fn reset(&self) {
@@ -256,8 +273,9 @@ impl<P: ArmPlatform> Board<P> for Virt<P> {
     }
 
     #[inline]
-    fn attend(&self, core: &mut Core<P>) {
+    fn attend(&self, core: &mut Core<P>) -> ControlFlow<Stop> {
         self.vgic.flush(usize::from(core.index), core.cpu.list_registers());
+        ControlFlow::Continue(())
     }
 
     fn has_pending(&self, core: &mut Core<P>) -> bool {
@@ -386,12 +404,6 @@ impl ArmCpu for Vcpu {
     fn set_timer_interrupt_active(&self, level: Level) {
         Self::set_timer_interrupt_active(self, level);
     }
-}
-
-/// A vCPU of the real kind for a guest in real RAM.
-#[must_use]
-pub fn new_vcpu(index: u8, ram: &GuestRam, gic: GicVersion) -> Vcpu {
-    Vcpu::new(index, ram.translation(), ram.last_here(), gic)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::ram::Content;
 use super::sim::{STEP, Sim, Wait, this_cpu};
 use crate::personality::virt::ArmCpu;
 use crate::virt_map::GicVersion;
+use hv_core::arch::aarch64::Start;
 use hv_core::arch::aarch64::esr::{ArchExit, Direction, SystemAccess};
 use hv_core::arch::aarch64::idregs::{GuestIds, HostIds};
 use hv_core::arch::aarch64::sysreg::SystemRegister;
@@ -177,17 +178,18 @@ impl FakeCpu {
 
 impl GuestCpu for FakeCpu {
     type ArchExit = ArchExit;
+    type Start = Start;
 
-    fn reset(&mut self, entry: GuestPhysAddr, argument: u64) {
+    fn reset(&mut self, start: Start) {
         assert_eq!(self.loaded_on, None, "reset while loaded");
         self.x = [0; 31];
-        self.x[0] = argument;
-        self.pc = entry.0;
+        self.x[0] = start.argument;
+        self.pc = start.entry.0;
         self.owed = Owed::Nothing;
         self.work = Duration::ZERO;
         self.el1 = El1::default();
         self.port = Arc::default();
-        let program = ProgramId::find(&self.ram, entry);
+        let program = ProgramId::find(&self.ram, start.entry);
         let program =
             program.and_then(|id| self.programs.lock().unwrap().get(id.0 as usize).cloned());
         self.run = program.map(|program| {
@@ -196,7 +198,7 @@ impl GuestCpu for FakeCpu {
                 ram: Arc::clone(&self.ram),
                 port: Arc::clone(&self.port),
                 index: self.index,
-                argument,
+                argument: start.argument,
                 gic: self.gic,
             };
             let code = program(guest.clone());

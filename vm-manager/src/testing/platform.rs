@@ -8,7 +8,7 @@ use crate::personality::virt::{ArmPlatform, Virt};
 use crate::platform::Platform;
 use crate::virt_map::GicVersion;
 use hv_core::guest::GuestPhysAddr;
-use hv_core::machine::HostEvent;
+use hv_core::machine::{HostEvent, Range};
 use hv_core::ram::RamError;
 use hv_core::time::Instant;
 use std::sync::{Arc, Mutex};
@@ -63,8 +63,9 @@ impl Platform for FakePlatform {
         self.sim.with_cpu(sim::this_cpu(), |cpu| cpu.is_timer_active = false);
     }
 
-    fn new_ram(&self, base: GuestPhysAddr, bytes: u64) -> Result<FakeRam, RamError> {
-        FakeRam::new(&self.pool, base, bytes)
+    fn new_ram(&self, parts: &[Range]) -> Result<FakeRam, RamError> {
+        let [part] = parts else { panic!("this machine has one part of RAM") };
+        FakeRam::new(&self.pool, GuestPhysAddr(part.start), part.len())
     }
 }
 

@@ -32,8 +32,9 @@ pub use gic::HostListRegisters;
 pub use idregs::GicVersion;
 pub use space::{LastHere, SpaceId, Translation};
 pub use stage::Stage2;
+pub(crate) use stage::map_guest;
 pub(crate) use uart::{HostUart, Sending};
-pub use vcpu::{TimerState, Vcpu};
+pub use vcpu::{Start, TimerState, Vcpu};
 
 use crate::machine::{End, HostEvent, Range};
 

@@ -2,7 +2,7 @@
 //!
 //! Both are VMSAv8-64 with a granule of 4 KiB.
 
-use crate::paging::{Format, Kind, Memory, Perms};
+use crate::paging::{self, Format, Kind, MapError, Mapping, Memory, Perms, Tables};
 
 const VALID: u64 = 1;
 const TABLE_OR_PAGE: u64 = 0b10;
@@ -56,6 +56,15 @@ impl Format for Stage2 {
     fn kind(entry: u64, level: u32) -> Kind {
         kind(entry, level)
     }
+}
+
+/// Maps a range in a guest's stage 2.
+pub(crate) fn map_guest(
+    tables: &mut impl Tables,
+    root: u64,
+    mapping: Mapping,
+) -> Result<(), MapError> {
+    paging::map::<Stage2>(tables, root, mapping)
 }
 
 /// EL2's own stage 1: 48 bits, one range, since `HCR_EL2.E2H` is 0.

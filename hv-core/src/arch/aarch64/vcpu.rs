@@ -91,6 +91,15 @@ pub enum TimerState {
     At(Instant),
 }
 
+/// How a vCPU starts: at EL1h with everything masked and the MMU off.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Start {
+    /// PC.
+    pub entry: GuestPhysAddr,
+    /// X0.
+    pub argument: u64,
+}
+
 /// A guest CPU at EL1. It is loaded on one physical CPU at most.
 #[derive(Debug)]
 pub struct Vcpu {
@@ -239,12 +248,13 @@ impl Vcpu {
 
 impl GuestCpu for Vcpu {
     type ArchExit = ArchExit;
+    type Start = Start;
 
-    fn reset(&mut self, entry: GuestPhysAddr, argument: u64) {
+    fn reset(&mut self, start: Start) {
         *self = Self::new(self.index, self.translation, Arc::clone(&self.last_here), self.gic);
-        self.registers.pc = entry.0;
+        self.registers.pc = start.entry.0;
         self.registers.pstate = PSTATE_RESET;
-        self.registers.set_x(0, argument);
+        self.registers.set_x(0, start.argument);
     }
 
     fn load(&mut self, behind: Duration) {

@@ -6,5 +6,7 @@ pub mod ept;
 pub mod event;
 pub mod exit;
 pub mod npt;
+pub mod register;
+pub mod start;
 pub mod svm;
 pub mod vmx;

@@ -6,6 +6,7 @@ use crate::run::Stop;
 use crate::slot::Core;
 use crate::vm::{CpuOnError, Vm};
 use core::ops::ControlFlow::{self, Break, Continue};
+use hv_core::arch::aarch64::Start;
 use hv_core::guest::GuestPhysAddr;
 
 /// Bit 30 of a function identifier: arguments are 64 bits wide. DEN 0028, 2.5.
@@ -149,7 +150,7 @@ fn cpu_on<P: ArmPlatform>(vm: &Vm<P>, target: u64, entry: u64, context: u64) -> 
     if !vm.is_ram(entry) {
         return INVALID_ADDRESS;
     }
-    match vm.cpu_on(vcpu, entry, context) {
+    match vm.cpu_on(vcpu, Start { entry, argument: context }) {
         Ok(()) => SUCCESS,
         Err(CpuOnError::NoSuchCpu) => INVALID_PARAMETERS,
         Err(CpuOnError::AlreadyOn) => ALREADY_ON,
