@@ -12,6 +12,7 @@ pub mod host;
 pub mod machine;
 pub mod memory;
 pub mod mmio;
+mod own_space;
 pub mod paging;
 pub mod panic;
 pub mod ram;

@@ -52,6 +52,11 @@ pub enum Kind {
 pub trait Format {
     /// The level of the root table.
     const ROOT_LEVEL: u32;
+    /// The highest level of which this CPU has leaves: 2 is 1 GiB.
+    #[must_use]
+    fn largest_leaf() -> u32 {
+        2
+    }
     /// An entry that points to the table at physical address `addr`.
     fn table(addr: u64) -> u64;
     /// An entry of level `level` that maps the page or block at physical address `addr`.
@@ -96,7 +101,6 @@ pub const PAGE_SIZE: u64 = 4096;
 /// The physical address in an entry: bits 47:12.
 const ADDRESS: u64 = 0x0000_ffff_ffff_f000;
 const INDEX_BITS: u32 = 9;
-const LARGEST_LEAF_LEVEL: u32 = 2;
 
 /// The number of bytes that an entry of level `level` maps.
 #[must_use]
@@ -149,19 +153,19 @@ pub fn map<F: Format>(
     let mut done = 0;
     while done < len {
         let (virt, phys) = (virt + done, phys + done);
-        let level = largest_leaf(virt, phys, len - done).min(F::ROOT_LEVEL);
+        let level = largest_leaf(virt, phys, len - done, F::largest_leaf().min(F::ROOT_LEVEL));
         map_leaf::<F>(tables, root, virt, F::leaf(phys, perms, memory, level), level)?;
         done += level_size(level);
     }
     Ok(())
 }
 
-fn largest_leaf(virt: u64, phys: u64, len: u64) -> u32 {
+fn largest_leaf(virt: u64, phys: u64, len: u64, largest: u32) -> u32 {
     let fits = |&level: &u32| {
         let size = level_size(level);
         (virt | phys) & (size - 1) == 0 && len >= size
     };
-    (0..=LARGEST_LEAF_LEVEL).rev().find(fits).unwrap_or(0)
+    (0..=largest).rev().find(fits).unwrap_or(0)
 }
 
 fn map_leaf<F: Format>(

@@ -7,6 +7,7 @@
 #![cfg_attr(all(target_os = "none", target_arch = "aarch64"), expect(unsafe_code))]
 
 use super::vcpu::{FpState, Registers};
+use crate::own_space::ImageLayout;
 
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 mod stubs {
@@ -83,17 +84,6 @@ pub(super) fn fp_restore(state: &FpState) {
         // SAFETY: the stub reads `state`; EL2 itself uses no vector registers.
         unsafe { stubs::roost_fp_restore(state) }
     } else { let _ = state; });
-}
-
-/// The parts of our own image, as addresses.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct ImageLayout {
-    pub(super) start: u64,
-    pub(super) text_end: u64,
-    pub(super) rodata_end: u64,
-    /// The page below the boot stack, which is never mapped.
-    pub(super) guard: u64,
-    pub(super) end: u64,
 }
 
 /// Where our image lies.
