@@ -10,3 +10,4 @@ pub mod register;
 pub mod start;
 pub mod svm;
 pub mod vmx;
+pub mod walk;

@@ -95,14 +95,20 @@ pub mod flags {
     pub const ZF: u64 = 1 << 6;
     /// Sign.
     pub const SF: u64 = 1 << 7;
+    /// Trap after the next instruction.
+    pub const TF: u64 = 1 << 8;
     /// Interrupts are taken.
     pub const IF: u64 = 1 << 9;
     /// Strings go down.
     pub const DF: u64 = 1 << 10;
     /// Overflow.
     pub const OF: u64 = 1 << 11;
+    /// No instruction breakpoint at the next instruction.
+    pub const RF: u64 = 1 << 16;
     /// Virtual-8086 mode.
     pub const VM: u64 = 1 << 17;
+    /// Alignment check; with SMAP: the supervisor may access what is the user's.
+    pub const AC: u64 = 1 << 18;
 }
 
 /// Bits of CR0.
