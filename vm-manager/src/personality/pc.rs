@@ -3,3 +3,5 @@
 pub mod cpu;
 pub mod cpuid;
 pub mod msr;
+#[cfg(test)]
+pub(crate) mod testing;
