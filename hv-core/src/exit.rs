@@ -38,6 +38,10 @@ pub enum FaultKind {
     Protected(GuestPhysAddr),
     /// The hardware reported an asynchronous error while the guest ran.
     SystemError,
+    /// An exception in the delivery of a double fault: x86's way to stop a CPU that cannot go on.
+    TripleFault,
+    /// It switched tasks by hardware, which only x86 has, and nobody has used for long.
+    TaskSwitch,
     /// The hardware reported something that must not happen.
     Unexpected,
 }
@@ -63,6 +67,8 @@ impl fmt::Display for Fault {
             }
             FaultKind::Protected(addr) => write!(f, "write to read-only memory at {addr}"),
             FaultKind::SystemError => f.write_str("asynchronous error (SError)"),
+            FaultKind::TripleFault => f.write_str("triple fault"),
+            FaultKind::TaskSwitch => f.write_str("task switch by hardware, which is not emulated"),
             FaultKind::Unexpected => f.write_str("unexpected exit"),
         }?;
         write!(f, " (syndrome {:#x})", self.syndrome)

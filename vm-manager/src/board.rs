@@ -59,8 +59,8 @@ pub trait Board<P: Platform<Board = Self>>: Send + Sync + Sized {
     ///
     /// Says which part of the configuration this machine cannot be.
     fn new(parts: &Parts<'_, P>, ram: &mut P::Ram) -> Result<Self, String>;
-    /// The vCPU of `slot`, off.
-    fn new_core(&self, slot: &VcpuSlot<P>, ram: &P::Ram) -> (P::Cpu, Self::Private);
+    /// The vCPU of `slot`, off; `None` if there is not enough memory for it.
+    fn new_core(&self, slot: &VcpuSlot<P>, ram: &P::Ram) -> Option<(P::Cpu, Self::Private)>;
     /// Where a guest with so much memory has its RAM: in ascending order.
     fn ram(memory_bytes: u64) -> Vec<Range>;
     /// Whether what is asked for can be loaded.
@@ -98,10 +98,16 @@ pub trait Board<P: Platform<Board = Self>>: Send + Sync + Sized {
     fn loaded(&self, core: &mut Core<P>);
     /// The vCPU is about to be put.
     fn unloading(&self, core: &mut Core<P>);
-    /// The vCPU's attention was asked for: brings pending interrupts to it. It may turn out that it must stop.
+    /// The vCPU's attention was asked for: brings pending interrupts to it. It may turn out that it must stop, or that one of
+    /// its timers is due sooner than it was.
     fn attend(&self, core: &mut Core<P>) -> ControlFlow<Stop>;
-    /// Whether an interrupt waits for it, so that it must not sleep. It is loaded.
+    /// The vCPU waits for an interrupt: whether one is there already, so that it must not sleep. It is loaded.
     fn has_pending(&self, core: &mut Core<P>) -> bool;
+    /// Whether it sleeps on, though its CPU is about to run it: nothing was asked of it since it went to sleep. Where an
+    /// interrupt may wake a CPU for nothing, it does not matter.
+    fn must_sleep(&self, _core: &mut Core<P>) -> bool {
+        false
+    }
     /// An interrupt of the host that is for the loaded vCPU.
     fn host_event(&self, event: HostEvent, core: &mut Core<P>);
     /// An access to a device.

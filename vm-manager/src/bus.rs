@@ -1,5 +1,6 @@
 //! Which device answers at which address of a VM.
 
+use crate::run::Stop;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -30,6 +31,8 @@ pub enum Reply {
     Done,
     /// No device is there.
     NoDevice,
+    /// It wrote, and that ends the run of the vCPU, or of its whole machine.
+    Ends(Stop),
 }
 
 struct Window {

@@ -3,7 +3,7 @@
 use crate::board::Board;
 use crate::crash::CrashRecord;
 use crate::platform::Platform;
-use crate::run::{self, Stop};
+use crate::run::{self, Alarm, Stop};
 use crate::sched::{Pick, TaskId, TaskState};
 use crate::shared::{HOST_WORK, HOST_WORK_SOON, RESCHEDULE, Request, Shared};
 use crate::slot::{ATTENTION, Core, EVICT, STOP, VcpuSlot};
@@ -98,13 +98,13 @@ impl<P: Platform> CpuLoop<P> {
         let Some(loaded) = self.loaded.as_mut() else { return };
         loaded.vm.board().tick(&mut loaded.core);
         let slice_end = pick.slice.map_or(Instant::NEVER, |slice| now + slice);
-        let deadline = limit.min(slice_end).min(loaded.vm.board().deadline(&loaded.core));
-        let deadline =
-            deadline.min(self.timers.values().map(|(at, _)| *at).min().unwrap_or(Instant::NEVER));
-        arm(&mut self.armed, platform, deadline);
+        let others = self.timers.values().map(|(at, _)| *at).min().unwrap_or(Instant::NEVER);
+        let limit = limit.min(slice_end).min(others);
+        let mut alarm = Alarm { armed: &mut self.armed, limit };
+        alarm.set(loaded.vm.board().deadline(&loaded.core), platform);
         let before = slot.ran_ns(now);
         slot.enter(self.cpu, now);
-        let stop = run::run(loaded, self.cpu, &shared, !known);
+        let stop = run::run(loaded, self.cpu, &shared, !known, &mut alarm);
         let ended = platform.now();
         if ended >= self.armed {
             self.armed = Instant(0);
@@ -126,7 +126,7 @@ impl<P: Platform> CpuLoop<P> {
                     slot.wake();
                 }
             }
-            Stop::Preempted => shared.scheduler().requeue(self.cpu),
+            Stop::Preempted | Stop::Sooner => shared.scheduler().requeue(self.cpu),
             Stop::Held => self.leave(TaskState::Held),
             Stop::Off => self.leave(TaskState::Off),
             // What is asked for is told before the vCPU is at rest: told later, it might meet a VM that was started anew since.
@@ -167,6 +167,7 @@ impl<P: Platform> CpuLoop<P> {
             at: self.shared.platform().now(),
             vcpu: slot.index(),
             fault,
+            detail: core.detail.take(),
             pc: core.cpu.pc(),
             instruction,
             registers: core.cpu.dump(),
@@ -183,7 +184,7 @@ impl<P: Platform> CpuLoop<P> {
         if let Some(loaded) = &self.loaded {
             deadline = deadline.min(loaded.vm.board().deadline(&loaded.core));
         }
-        arm(&mut self.armed, platform, deadline);
+        Alarm { armed: &mut self.armed, limit: deadline }.set(Instant::NEVER, platform);
         shared.sleeps(self.cpu, now);
         // A flag that was raised since has a kick behind it, which makes the sleep end at once. What is known is in the limit.
         if shared.flags(self.cpu) & !known == 0 {
@@ -292,14 +293,6 @@ impl<P: Platform> CpuLoop<P> {
         }
         slot.clear(EVICT);
         slot.bring_home(core);
-    }
-}
-
-/// Sets the timer, unless it is set so already: that is a register access and a half saved on most turns.
-fn arm<P: Platform>(armed: &mut Instant, platform: &P, deadline: Instant) {
-    if *armed != deadline {
-        platform.set_timer(deadline);
-        *armed = deadline;
     }
 }
 

@@ -15,6 +15,8 @@ pub struct CrashRecord {
     pub vcpu: u8,
     /// What happened.
     pub fault: Fault,
+    /// More about that: the instruction that cannot be emulated.
+    pub detail: Option<String>,
     /// The address of the instruction.
     pub pc: u64,
     /// That instruction, if it was in RAM.

@@ -6,10 +6,12 @@ use crate::cpu_loop::Loaded;
 use crate::platform::Platform;
 use crate::shared::{HOST_WORK, HOST_WORK_SOON, RESCHEDULE, Shared};
 use crate::slot::{ATTENTION, COMMON_EXITS, Core, EVICT, STOP, VcpuSlot};
+use crate::vm::Vm;
 use core::ops::ControlFlow::{self, Break, Continue};
 use core::sync::atomic::Ordering;
-use hv_core::exit::Exit;
+use hv_core::exit::{Access, Exit};
 use hv_core::machine::HostEvent;
+use hv_core::time::Instant;
 use hv_core::vcpu::GuestCpu;
 
 /// Why a vCPU gave its CPU back.
@@ -20,6 +22,8 @@ pub enum Stop {
     Idle,
     /// The CPU has something else to look after; the vCPU could run on.
     Preempted,
+    /// One of its timers is due sooner than it was, and the CPU's has to follow; the vCPU runs on at once.
+    Sooner,
     /// Its VM is to stand still.
     Held,
     /// It switched itself off.
@@ -39,22 +43,61 @@ const YIELD: usize = 2;
 const INTERRUPT: usize = 3;
 const FATAL: usize = 4;
 
+/// The timer of the CPU, while a vCPU runs there.
+pub(crate) struct Alarm<'a> {
+    /// What it is set to; in the past if that is not known.
+    pub(crate) armed: &'a mut Instant,
+    /// When the CPU has something else to do, whatever the vCPU's own timers want.
+    pub(crate) limit: Instant,
+}
+
+impl Alarm<'_> {
+    /// Sets it for the vCPU's `deadline`, unless it is set so already: that is a register access and a half saved on most
+    /// turns.
+    pub(crate) fn set<P: Platform>(&mut self, deadline: Instant, platform: &P) {
+        let deadline = deadline.min(self.limit);
+        if *self.armed != deadline {
+            platform.set_timer(deadline);
+            *self.armed = deadline;
+        }
+    }
+
+    /// It rang: whether that was for the vCPU, whose timers have then looked at the time.
+    fn rings<P: Platform>(&mut self, board: &P::Board, core: &mut Core<P>, platform: &P) -> bool {
+        *self.armed = Instant(0);
+        if platform.now() >= self.limit {
+            return false;
+        }
+        board.tick(core);
+        self.set(board.deadline(core), platform);
+        true
+    }
+}
+
 /// Runs the loaded vCPU on CPU `cpu` until it has to stop. Flags of the CPU that are not in `heeded` are for later.
 pub(crate) fn run<P: Platform>(
     loaded: &mut Loaded<P>,
     cpu: usize,
     shared: &Shared<P>,
     heeded: u32,
+    alarm: &mut Alarm<'_>,
 ) -> Stop {
     let Loaded { slot, vm, core } = loaded;
     let board = vm.board();
     let flags = shared.flags_of(cpu);
     let heeded = heeded & (RESCHEDULE | HOST_WORK | HOST_WORK_SOON);
+    if slot.events() == 0 && board.must_sleep(core) {
+        return Stop::Idle;
+    }
     loop {
         // What is raised after these two looks has a kick behind it, which ends the guest's run at once.
         if slot.events() != 0
             && let Break(stop) = events(slot, board, core)
         {
+            if stop == Stop::Sooner {
+                alarm.set(board.deadline(core), shared.platform());
+                continue;
+            }
             return stop;
         }
         if flags.load(Ordering::Relaxed) & heeded != 0 {
@@ -67,24 +110,17 @@ pub(crate) fn run<P: Platform>(
             }
             Exit::Device(access) => {
                 slot.count(MMIO);
-                match board.access(access, core, shared.platform()) {
-                    Reply::Value(value) => core.cpu.finish_read(value),
-                    Reply::Done => core.cpu.finish(),
-                    Reply::NoDevice => {
-                        vm.note_bad_access(access.addr);
-                        core.cpu.fail_access();
-                    }
-                }
-                Continue(())
+                let reply = board.access(access, core, shared.platform());
+                answer(reply, access, core, vm)
             }
             Exit::Interrupt => {
                 slot.count(INTERRUPT);
-                interrupt(board, core, shared, cpu)
+                interrupt(board, core, shared, cpu, alarm)
             }
             Exit::Idle => {
                 slot.count(IDLE);
                 core.cpu.finish();
-                idle(slot, board, core, shared, cpu)
+                idle(slot, board, core, shared, cpu, alarm)
             }
             Exit::Yield => {
                 slot.count(YIELD);
@@ -102,9 +138,35 @@ pub(crate) fn run<P: Platform>(
             }
         };
         if let Break(stop) = flow {
-            return stop;
+            if stop != Stop::Sooner {
+                return stop;
+            }
+            alarm.set(board.deadline(core), shared.platform());
         }
     }
+}
+
+/// Gives the guest what a device has answered.
+#[inline(always)]
+fn answer<P: Platform>(
+    reply: Reply,
+    access: Access,
+    core: &mut Core<P>,
+    vm: &Vm<P>,
+) -> ControlFlow<Stop> {
+    match reply {
+        Reply::Value(value) => core.cpu.finish_read(value),
+        Reply::Done => core.cpu.finish(),
+        Reply::NoDevice => {
+            vm.note_bad_access(access.addr);
+            core.cpu.fail_access();
+        }
+        Reply::Ends(stop) => {
+            core.cpu.finish();
+            return Break(stop);
+        }
+    }
+    Continue(())
 }
 
 /// Does what is asked of the vCPU.
@@ -114,12 +176,15 @@ fn events<P: Platform>(
     core: &mut Core<P>,
 ) -> ControlFlow<Stop> {
     let events = slot.events();
+    let mut flow = Continue(());
     if events & ATTENTION != 0 {
         slot.clear(ATTENTION);
-        board.attend(core)?;
+        flow = board.attend(core);
     }
     if events & STOP != 0 {
         Break(Stop::Held)
+    } else if flow.is_break() {
+        flow
     } else if events & EVICT != 0 {
         Break(Stop::Preempted)
     } else {
@@ -134,12 +199,14 @@ fn interrupt<P: Platform>(
     core: &mut Core<P>,
     shared: &Shared<P>,
     cpu: usize,
+    alarm: &mut Alarm<'_>,
 ) -> ControlFlow<Stop> {
     match shared.platform().next_event() {
         Some(event @ (HostEvent::GuestTimer | HostEvent::GuestInterruptController)) => {
             board.host_event(event, core);
             Continue(())
         }
+        Some(HostEvent::Timer) if alarm.rings(board, core, shared.platform()) => Continue(()),
         event => host_event(event, shared, cpu),
     }
 }
@@ -179,6 +246,7 @@ fn idle<P: Platform>(
     core: &mut Core<P>,
     shared: &Shared<P>,
     cpu: usize,
+    alarm: &mut Alarm<'_>,
 ) -> ControlFlow<Stop> {
     let platform = shared.platform();
     if board.has_pending(core) {
@@ -204,6 +272,10 @@ fn idle<P: Platform>(
             Some(event @ (HostEvent::GuestTimer | HostEvent::GuestInterruptController)) => {
                 board.host_event(event, core);
                 break Continue(());
+            }
+            // Its own timers may have something for it: then its attention is asked for.
+            Some(HostEvent::Timer) if alarm.rings(board, core, platform) => {
+                since = platform.now();
             }
             event => {
                 let flow = host_event(event, shared, cpu);

@@ -6,6 +6,7 @@ use crate::sched::TaskId;
 use crate::shared::Shared;
 use crate::vm::Vm;
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use hv_core::exit::Fault;
@@ -22,7 +23,7 @@ pub(crate) const STOP: u32 = 1 << 1;
 pub(crate) const EVICT: u32 = 1 << 2;
 
 const NOWHERE: usize = usize::MAX;
-const MAX_EXIT_KINDS: usize = 12;
+const MAX_EXIT_KINDS: usize = 20;
 
 /// How a vCPU of this machine starts.
 pub type Start<P> = <<P as Platform>::Cpu as GuestCpu>::Start;
@@ -37,6 +38,8 @@ pub struct Core<P: Platform> {
     pub private: <P::Board as Board<P>>::Private,
     /// What it cannot go on from.
     pub fault: Option<Fault>,
+    /// More about that, for the operator.
+    pub detail: Option<String>,
 }
 
 /// The exits that all architectures share, as counted.

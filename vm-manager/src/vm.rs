@@ -11,6 +11,7 @@ use crate::shared::{RESCHEDULE, Shared};
 use crate::sink::{Bell, ConsoleSink};
 use crate::slot::{ATTENTION, Core, EVICT, STOP, Start, VcpuSlot};
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -152,11 +153,15 @@ impl<P: Platform> Vm<P> {
             (0..config.vcpus).map(|index| VcpuSlot::new(index, Arc::clone(shared))).collect();
         let parts = Parts { config: &config, slots: &slots, sink: Arc::clone(&sink), epoch };
         let board = P::Board::new(&parts, &mut ram).map_err(NotMade::Board)?;
+        for slot in &slots {
+            let (cpu, private) = board.new_core(slot, &ram).ok_or_else(|| {
+                NotMade::Board(format!("no memory for the state of vCPU {}", slot.index()))
+            })?;
+            let core = Core { cpu, index: slot.index(), private, fault: None, detail: None };
+            slot.bring_home(Box::new(core));
+        }
         let mask = config.affinity.bits();
         for slot in &slots {
-            let (cpu, private) = board.new_core(slot, &ram);
-            let core = Core { cpu, index: slot.index(), private, fault: None };
-            slot.bring_home(Box::new(core));
             let task = shared.scheduler().add(Arc::clone(slot), config.weight, mask);
             slot.set_task(task);
         }

@@ -112,7 +112,10 @@ pub(super) fn vcpus(vm: &HostVm) -> Vec<VcpuSummary> {
 pub(super) fn crash(record: crash::CrashRecord) -> CrashRecord {
     let register = |(name, value): (&str, u64)| Register { name: name.into(), value };
     CrashRecord {
-        reason: record.fault.to_string(),
+        reason: match record.detail {
+            Some(detail) => format!("{}: {detail}", record.fault),
+            None => record.fault.to_string(),
+        },
         time_ns: record.at.0,
         vcpu: record.vcpu.into(),
         pc: record.pc,

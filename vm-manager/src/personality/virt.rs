@@ -164,9 +164,9 @@ impl<P: ArmPlatform> Board<P> for Virt<P> {
         Ok(Self { vgic, bus, uart, gpio, gic, slots: slots.to_vec() })
     }
 
-    fn new_core(&self, slot: &VcpuSlot<P>, ram: &P::Ram) -> (P::Cpu, Private) {
+    fn new_core(&self, slot: &VcpuSlot<P>, ram: &P::Ram) -> Option<(P::Cpu, Private)> {
         let platform = slot.shared().platform();
-        (platform.new_cpu(slot.index(), ram, self.gic), Private::default())
+        Some((platform.new_cpu(slot.index(), ram, self.gic), Private::default()))
     }
 
     fn ram(memory_bytes: u64) -> Vec<Range> {

@@ -52,8 +52,7 @@ pub(super) fn access<P: ArmPlatform>(
         (Outcome::Value(_) | Outcome::Written, _) => core.cpu.finish(),
         (Outcome::TimerSet, _) => {
             core.cpu.finish();
-            // The CPU's loop sets the timer of the host, and comes back.
-            return Break(Stop::Preempted);
+            return Break(Stop::Sooner);
         }
         (Outcome::Undefined, _) => core.cpu.inject_undefined(),
     }
