@@ -1,7 +1,7 @@
 //! The console of the host: bytes in, bytes out, by interrupt, never waiting.
 
-use crate::arch::current as arch;
 use crate::sync::Mutex;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
 /// Output that waits for the UART is bounded; what is beyond is refused.
@@ -16,8 +16,27 @@ pub enum Reception {
     Refused,
 }
 
+/// Whether output waits for the UART.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Sending {
+    /// Nothing does.
+    Idle,
+    /// It interrupts when it can take more.
+    Waiting,
+}
+
+/// A UART, whichever the machine has.
+pub(crate) trait SerialPort: Send {
+    /// Sends `byte`, unless it is full.
+    fn try_send(&mut self, byte: u8) -> bool;
+    /// A received byte. One that was received with an error is dropped.
+    fn receive(&mut self) -> Option<u8>;
+    /// Asks for an interrupt when something was received, if that is wanted, and when more can be sent, if something waits.
+    fn want_interrupts(&mut self, reception: Reception, sending: Sending);
+}
+
 struct Console {
-    uart: arch::HostUart,
+    uart: Box<dyn SerialPort>,
     output: VecDeque<u8>,
     reception: Reception,
 }
@@ -25,7 +44,7 @@ struct Console {
 static CONSOLE: Mutex<Option<Console>> = Mutex::new(None);
 
 /// Takes the UART. Called once, by the boot.
-pub(crate) fn init(uart: arch::HostUart) {
+pub(crate) fn init(uart: Box<dyn SerialPort>) {
     let output = VecDeque::with_capacity(256);
     *CONSOLE.lock() = Some(Console { uart, output, reception: Reception::Wanted });
     service();
@@ -91,8 +110,7 @@ impl Console {
             }
             self.output.pop_front();
         }
-        let sending =
-            if self.output.is_empty() { arch::Sending::Idle } else { arch::Sending::Waiting };
+        let sending = if self.output.is_empty() { Sending::Idle } else { Sending::Waiting };
         self.uart.want_interrupts(self.reception, sending);
     }
 }

@@ -1,7 +1,6 @@
 //! What the composition root may ask of the CPU that runs it, and of the others.
 
 use crate::arch::current as arch;
-pub use crate::arch::current::{GicVersion, Vcpu, gic_version, virtual_cpu_interface};
 use crate::machine::{End, HostEvent};
 use crate::time::Instant;
 use alloc::string::String;
@@ -21,9 +20,9 @@ pub fn cpu_index() -> usize {
     arch::cpu_index()
 }
 
-/// What CPU `index` is, and its number in the hardware: `MIDR_EL1` and the affinity fields of `MPIDR_EL1`.
+/// What CPU `index` calls itself, and its number in the hardware: affinity fields, or an APIC identifier.
 #[must_use]
-pub fn cpu_description(index: usize) -> (u64, u64) {
+pub fn cpu_description(index: usize) -> (String, u64) {
     arch::cpu_description(index)
 }
 
@@ -72,4 +71,10 @@ pub fn end(end: End) {
 /// Deactivates the interrupt of [`HostEvent::GuestTimer`] on this CPU.
 pub fn deactivate_guest_timer() {
     arch::deactivate_guest_timer();
+}
+
+/// What the host's interrupt controller is called.
+#[must_use]
+pub fn interrupt_controller() -> &'static str {
+    arch::interrupt_controller()
 }

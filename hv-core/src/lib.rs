@@ -17,5 +17,6 @@ pub mod paging;
 pub mod panic;
 pub mod ram;
 pub mod sync;
+mod ticks;
 pub mod time;
 pub mod vcpu;

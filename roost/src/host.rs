@@ -427,7 +427,7 @@ impl Host for Services {
             commit: option_env!("ROOST_COMMIT").unwrap_or_default().into(),
             architecture: "AArch64 EL2".into(),
             machine: self.machine.model.into(),
-            interrupt_controller: host::gic_version().name().into(),
+            interrupt_controller: host::interrupt_controller().into(),
             cpus: self.manager.shared().cpu_count() as u32,
         }
     }

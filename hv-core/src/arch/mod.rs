@@ -7,6 +7,9 @@
 pub mod aarch64;
 pub mod x86_64;
 
-/// The architecture that this build runs on. AArch64 is the only whole one so far, so it also stands in on hosts
-/// that only test.
+/// The architecture that this build runs on. On hosts, which only test, AArch64 stands in.
+#[cfg(not(all(target_os = "none", target_arch = "x86_64")))]
 pub use aarch64 as current;
+/// The architecture that this build runs on.
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+pub use x86_64 as current;

@@ -2,7 +2,6 @@
 
 use super::HostVm;
 use crate::platform::Hardware;
-use crate::words;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -128,11 +127,11 @@ pub(super) fn crash(record: crash::CrashRecord) -> CrashRecord {
 pub(super) fn cpus(manager: &Manager<Hardware>, failed: &[String]) -> Vec<CpuSummary> {
     let shared = manager.shared();
     let online = (0..shared.cpu_count()).map(|cpu| {
-        let (identity, affinity) = host::cpu_description(cpu);
+        let (model, affinity) = host::cpu_description(cpu);
         CpuSummary {
             id: cpu as u32,
             hardware_id: affinity,
-            model: words::cpu_model(identity),
+            model,
             state: CpuState::Online,
             busy_percent: manager.cpu_percent(cpu),
             vcpus: shared.population(cpu) as u32,

@@ -7,6 +7,7 @@ use super::discovery::{self, DiscoveryError, MAX_CPUS, Platform};
 use super::percpu::PerCpu;
 use super::uart::HostUart;
 use super::{clock, cpu, gic, insn, lines, mmu, psci};
+use crate::console::SerialPort;
 use crate::machine::{Machine, Range};
 use crate::memory;
 use crate::sync::Mutex;
@@ -188,7 +189,7 @@ fn start(platform: Platform, root: u64) -> Result<Machine, BootError> {
         uart.line_up(platform.uart.and_then(|uart| uart.clock_hz));
     }
     if let Some(uart) = platform_uart() {
-        crate::console::init(uart);
+        crate::console::init(Box::new(uart));
     }
     // Before any CPU interface: it resets what interfaces see.
     if let Some(node) = &platform.gic {

@@ -3,6 +3,7 @@
 // Elsewhere, nothing calls what the assembly and the binary call.
 #![allow(
     dead_code,
+    unused_imports,
     clippy::allow_attributes,
     reason = "only its own target has callers of all of it"
 )]
@@ -20,6 +21,7 @@ mod insn;
 mod lines;
 pub mod list_register;
 mod mmu;
+mod model;
 mod percpu;
 mod psci;
 mod space;
@@ -37,9 +39,10 @@ pub use idregs::GicVersion;
 pub use space::{LastHere, SpaceId, Translation};
 pub use stage::Stage2;
 pub(crate) use stage::map_guest;
-pub(crate) use uart::{HostUart, Sending};
+pub(crate) use uart::HostUart;
 pub use vcpu::{Start, TimerState, Vcpu};
 
+use crate::console::SerialPort;
 use crate::machine::{End, HostEvent, Range};
 
 /// Tells the CPU that a lock or another CPU is waited for.
@@ -122,9 +125,9 @@ pub(crate) fn end(end: End) {
     }
 }
 
-/// `MIDR_EL1` and the affinity of CPU `index`; zeroes if it does not run.
-pub(crate) fn cpu_description(index: usize) -> (u64, u64) {
-    boot::online(index).map_or((0, 0), |cpu| (cpu.midr(), cpu.mpidr()))
+/// What CPU `index` is, and its affinity; nothing and zero if it does not run.
+pub(crate) fn cpu_description(index: usize) -> (alloc::string::String, u64) {
+    boot::online(index).map_or_else(Default::default, |cpu| (model::name(cpu.midr()), cpu.mpidr()))
 }
 
 /// Bytes of the hypervisor's stacks and of its own page tables, as far as they are not in the image.
@@ -148,4 +151,9 @@ pub fn virtual_cpu_interface() -> Option<Range> {
         Some(discovery::GicNode::V2(node)) => Some(node.virtual_cpu),
         _ => None,
     }
+}
+
+/// What the interrupt controller is called.
+pub(crate) fn interrupt_controller() -> &'static str {
+    gic_version().name()
 }

@@ -4,7 +4,7 @@
 #![expect(unsafe_code)]
 
 use super::discovery::UartNode;
-use crate::console::Reception;
+use crate::console::{Reception, Sending, SerialPort};
 use arm_pl011_uart::{
     DataBits, Interrupts, LineConfig, PL011Registers, Parity, StopBits, Uart, UniqueMmioPointer,
 };
@@ -40,9 +40,10 @@ impl HostUart {
             let _ = self.uart.enable(line, 115_200, clock_hz);
         }
     }
+}
 
-    /// Sends `byte`, unless the FIFO is full.
-    pub(crate) fn try_send(&mut self, byte: u8) -> bool {
+impl SerialPort for HostUart {
+    fn try_send(&mut self, byte: u8) -> bool {
         if self.uart.is_tx_fifo_full() {
             return false;
         }
@@ -50,8 +51,7 @@ impl HostUart {
         true
     }
 
-    /// A received byte. One that was received with an error is dropped.
-    pub(crate) fn receive(&mut self) -> Option<u8> {
+    fn receive(&mut self) -> Option<u8> {
         loop {
             match self.uart.read_word() {
                 Ok(byte) => return byte,
@@ -61,8 +61,7 @@ impl HostUart {
         }
     }
 
-    /// Asks for an interrupt when something was received, if that is wanted, and when more can be sent, if something waits.
-    pub(crate) fn want_interrupts(&mut self, reception: Reception, sending: Sending) {
+    fn want_interrupts(&mut self, reception: Reception, sending: Sending) {
         let receive = match reception {
             Reception::Wanted => Interrupts::RXI | Interrupts::RTI,
             Reception::Refused => Interrupts::empty(),
@@ -76,11 +75,4 @@ impl HostUart {
             Interrupts::OEI | Interrupts::BEI | Interrupts::PEI | Interrupts::FEI,
         );
     }
-}
-
-/// Whether output waits for the FIFO.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Sending {
-    Idle,
-    Waiting,
 }

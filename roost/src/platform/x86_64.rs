@@ -1,0 +1,1 @@
+//! What the `pc` machine needs of x86-64.
