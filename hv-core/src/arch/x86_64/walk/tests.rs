@@ -273,7 +273,7 @@ fn an_instruction_is_fetched_across_pages_that_do_not_touch() {
     assert_eq!(fetched(&ram, 0xffb), [0x11; 5]);
     ram.put64(0x4008, 0x100_0000 | RW);
     assert_eq!(fetched(&ram, 0xffb), [0x11; 5]);
-    assert_eq!(fetched(&ram, 0x1000), []);
+    assert!(fetched(&ram, 0x1000).is_empty());
 }
 
 proptest! {
