@@ -1,12 +1,14 @@
 //! Roost's own command line: `name=value`, or `name="value with blanks"`, in any order.
 
-/// The value of `name`, if the line has it; quotes taken off, `\"` and `\\` inside of them resolved.
+/// The value of `name`, if the line has it; quotes taken off, `\"` and `\\` inside of them resolved. GRUB puts its quotes
+/// around all of `name=value`.
 pub(crate) fn value(line: &str, name: &str) -> Option<alloc::string::String> {
     let mut rest = line.trim_start();
     while !rest.is_empty() {
         let (word, quoted, after) = next(rest);
+        let word = if quoted { unquote(word) } else { word.into() };
         if let Some(value) = word.strip_prefix(name).and_then(|word| word.strip_prefix('=')) {
-            return Some(if quoted { unquote(value) } else { value.into() });
+            return Some(value.into());
         }
         rest = after.trim_start();
     }
@@ -70,6 +72,13 @@ mod tests {
     fn quotes_inside_of_quotes_are_escaped() {
         let line = r#"roost.cmd="vm send 1 \"ls\\n\"" x=1"#;
         assert_eq!(value(line, "roost.cmd").as_deref(), Some(r#"vm send 1 "ls\n""#));
+        assert_eq!(value(line, "x").as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn quotes_around_name_and_value_are_as_good() {
+        let line = r#"quiet "roost.cmd=vm create linux; vm list" x=1"#;
+        assert_eq!(value(line, "roost.cmd").as_deref(), Some("vm create linux; vm list"));
         assert_eq!(value(line, "x").as_deref(), Some("1"));
     }
 

@@ -125,7 +125,7 @@ mod tests {
             control: 2,
         };
         assert_eq!(reading.seconds(), Some(1_704_151_859));
-        let twelve = Reading { hour: 0x91, control: 0, ..reading };
+        let twelve = Reading { hour: 0x81, control: 0, ..reading };
         assert_eq!(twelve.seconds(), Some(1_704_151_859 - 10 * 3600));
         let binary = Reading {
             second: 59,
