@@ -2,8 +2,11 @@
 //!
 //! ```text
 //! xtask flatten ELF OUT                           the loadable bytes of an ELF, as a flat image
+//! xtask strip ELF OUT                             an ELF without sections
+//! xtask multiboot ELF OUT                         a multiboot image of an ELF
 //! xtask cpio OUT < MANIFEST                       a reproducible newc archive
 //! xtask bundle OUT CONFIGS IMAGES [AUTOSTART]     what Roost gets as initrd
+//! xtask bochs ISO CPUS MEMORY MODEL               Bochs with its serial port on this terminal
 //! xtask lint [ROOT]                               whether the sources keep the rules of the house
 //! ```
 #![forbid(unsafe_code)]
@@ -13,18 +16,21 @@ use std::io::{self, Read as _};
 use std::path::Path;
 use std::process::ExitCode;
 
+use xtask::bochs::{self, Bochs, Pace, Verdict};
 use xtask::bundle::Bundle;
 use xtask::lint::{self, Severity};
-use xtask::{Error, cpio, flatten, manifest};
+use xtask::terminal::{self, RawTerminal};
+use xtask::{Error, cpio, flatten, manifest, multiboot, strip};
 
-const USAGE: &str = "usage: xtask flatten ELF OUT | xtask cpio OUT < MANIFEST | \
-                     xtask bundle OUT CONFIGS IMAGES [AUTOSTART] | xtask lint [ROOT]";
+const USAGE: &str = "usage: xtask flatten|strip|multiboot ELF OUT | xtask cpio OUT < MANIFEST | \
+                     xtask bundle OUT CONFIGS IMAGES [AUTOSTART] | \
+                     xtask bochs ISO CPUS MEMORY MODEL | xtask lint [ROOT]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("xtask: {error}");
             ExitCode::FAILURE
@@ -32,11 +38,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &[&str]) -> Result<(), Error> {
+fn run(arguments: &[&str]) -> Result<ExitCode, Error> {
+    if let ["bochs", iso, cpus, memory, model] = arguments {
+        return run_bochs(iso, cpus, memory, model);
+    }
+    build(arguments).map(|()| ExitCode::SUCCESS)
+}
+
+fn build(arguments: &[&str]) -> Result<(), Error> {
     match arguments {
-        ["flatten", elf, out] => {
-            let bytes = read(Path::new(elf))?;
-            write(Path::new(out), &flatten::flatten(&bytes)?)
+        ["flatten", elf, out] => write(Path::new(out), &flatten::flatten(&read(Path::new(elf))?)?),
+        ["strip", elf, out] => write(Path::new(out), &strip::strip(&read(Path::new(elf))?)?),
+        ["multiboot", elf, out] => {
+            write(Path::new(out), &multiboot::image(&read(Path::new(elf))?)?)
         }
         ["cpio", out] => {
             let mut text = String::new();
@@ -58,6 +72,49 @@ fn run(arguments: &[&str]) -> Result<(), Error> {
         ["lint", root] => lint(Path::new(root)),
         _ => Err(Error::new(USAGE)),
     }
+}
+
+/// Runs the machine until it ends or the person leaves. The status is what Roost's `exit CODE` said.
+fn run_bochs(iso: &str, cpus: &str, memory: &str, model: &str) -> Result<ExitCode, Error> {
+    let machine = Bochs {
+        iso: iso.into(),
+        cpus: cpus.parse().map_err(|_| Error::new(format!("CPUS={cpus} is no number")))?,
+        memory_mib: mebibytes(memory)?,
+        model: model.into(),
+        pace: Pace::Real,
+    };
+    let directory = std::env::temp_dir().join(format!("roost-bochs-{}", std::process::id()));
+    let (mut running, port) = machine.start(&directory)?;
+    let terminal = RawTerminal::take()?;
+    let keyboard = port.try_clone().map_err(|e| Error::io("the serial port", &e))?;
+    // Leaving closes the port, and the machine is killed then.
+    let closer = port.try_clone().map_err(|e| Error::io("the serial port", &e))?;
+    std::thread::spawn(move || {
+        terminal::type_on(keyboard, || {
+            let _ = closer.shutdown(std::net::Shutdown::Both);
+        });
+    });
+    let console = terminal::show(port)?;
+    drop(terminal);
+    if let Some(status) = bochs::exit_status(&console) {
+        return Ok(u8::try_from(status).map_or(ExitCode::FAILURE, ExitCode::from));
+    }
+    // Its port closes a moment before it ends; when it does not end, the person left.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    match running.try_wait()? {
+        Some(Verdict::Off) | None => Ok(ExitCode::SUCCESS),
+        Some(Verdict::Failed(why)) => Err(Error::new(format!("bochs: {why}"))),
+    }
+}
+
+/// An amount of memory as QEMU's `-m` has it: `2G`, `512M`, `512`.
+fn mebibytes(text: &str) -> Result<u32, Error> {
+    let (digits, factor) = match text.strip_suffix('G') {
+        Some(digits) => (digits, 1024),
+        None => (text.strip_suffix('M').unwrap_or(text), 1),
+    };
+    let number = digits.parse().ok().and_then(|number: u32| number.checked_mul(factor));
+    number.ok_or_else(|| Error::new(format!("MEM={text}: found no amount such as 512M or 2G")))
 }
 
 fn lint(root: &Path) -> Result<(), Error> {
