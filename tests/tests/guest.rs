@@ -4,7 +4,7 @@ use machine_tests::{Cpu, Gic, Machine};
 
 /// Tests of the probe that must pass, and on how many vCPUs.
 const TESTS: [(&str, u32); 6] =
-    [("smp", 4), ("timer", 1), ("psci", 2), ("rtc", 1), ("sgi-storm", 2), ("ram", 1)];
+    [("smp", 4), ("timer", 1), ("psci", 2), ("rtc", 1), ("ipi-storm", 2), ("ram", 1)];
 
 fn passes_everything(cpu: Cpu, gic: Gic, cpus: u32) {
     let mut machine = Machine::new().cpu(cpu).gic(gic).cpus(cpus);

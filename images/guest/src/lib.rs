@@ -1,30 +1,39 @@
-//! What a bare-metal AArch64 guest stands on. A guest is a `#[no_std]` binary with a
-//! `#[unsafe(no_mangle)] fn guest_main(board: &'static Board)`; it is entered on one CPU, with the MMU on (identity
-//! map of 512 GiB, at EL1), interrupts masked, and the console ready.
+//! What a bare-metal guest stands on. A guest is a `#[no_std]` binary with a
+//! `#[unsafe(no_mangle)] fn guest_main(board: &'static Board)`; it is entered on one CPU, with an identity map, interrupts
+//! masked, and the console ready. When it returns, the machine is switched off.
 //!
-//! It runs wherever Linux runs: everything it needs to know comes from the device tree.
+//! What is the same on all architectures is here; [`arch`] is the rest, in modules with the same names and contracts:
+//!
+//! | module | has |
+//! |---|---|
+//! | `board` | `Devices`, `discover` |
+//! | `clock` | `now`, `now_in_order`, `frequency`, `instructions`, `start`, `stop`, `interrupt` |
+//! | `console` | `Port`, `put`, `get`, `interrupt`, `listen`, `deafen` |
+//! | `cpu` | `yield_now`, `sleep`, `halt`, interrupts masked or not |
+//! | `interrupt` | `start`, `enable`, `disable`, `send`, `own_cpu`, `ipi`, `name` |
+//! | `mmio` | `Registers` |
+//! | `paging` | the identity map |
+//! | `power` | `off`, `reset` |
+//! | `rtc` | `seconds` |
+//! | `smp` | `start`, `stop`, `is_off` |
+//! | `trap` | `expect`, `expect_branch`, `on_interrupt`, `Trap` |
 #![no_std]
 
+#[cfg_attr(target_arch = "aarch64", path = "aarch64/mod.rs")]
+#[cfg_attr(target_arch = "x86_64", path = "x86_64/mod.rs")]
+pub mod arch;
 pub mod board;
 pub mod console;
-pub mod cpu;
-pub mod gic;
-pub mod mmio;
 pub mod once;
-pub mod psci;
 pub mod ram;
-pub mod smp;
 pub mod time;
-pub mod trap;
 
-use core::arch::global_asm;
+pub use arch::{cpu, interrupt, mmio, power, rtc, smp, trap};
+
 use core::panic::PanicInfo;
 
 use board::Board;
 use once::Once;
-
-global_asm!(include_str!("entry.S"), options(raw));
-global_asm!(include_str!("vectors.S"), options(raw));
 
 static BOARD: Once<Board> = Once::new();
 
@@ -33,36 +42,20 @@ unsafe extern "Rust" {
     safe fn guest_main(board: &'static Board);
 }
 
-/// Where the entry code comes to, on the CPU that the loader started. `device_tree` is what it found in x0.
-#[unsafe(no_mangle)]
-extern "C" fn guest_boot(device_tree: usize) -> ! {
-    ram::map_identity(None);
-    if cpu::exception_level() == 1 {
-        cpu::enable_mmu();
-        cpu::set_vectors(trap::vectors());
-    }
-    if let Some(board) = board::discover(device_tree) {
-        let board = BOARD.set(board);
-        console::open(board.uart);
-        if cpu::exception_level() == 1 {
-            ram::map_identity(Some(board.ram));
-            cpu::flush_tlb();
-        }
-        if let Some(gic) = board.gic {
-            gic::open(gic);
-        }
-        guest_main(board);
-        psci::system_off(board.conduit);
-    }
-    // Nobody to tell: there is no device tree to name a console.
-    cpu::halt()
+/// From here on it is the same everywhere: the machine is known, and so are its devices.
+fn run(board: Board) -> ! {
+    let board = BOARD.set(board);
+    console::open(board.console);
+    arch::start(board);
+    guest_main(board);
+    power::off(board)
 }
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     println!("guest: {info}");
-    if let Some(board) = BOARD.get() {
-        psci::system_off(board.conduit);
+    match BOARD.get() {
+        Some(board) => power::off(board),
+        None => cpu::halt(),
     }
-    cpu::halt()
 }

@@ -5,23 +5,23 @@
 #![no_main]
 
 use guest::board::Board;
-use guest::{cpu, gic, println, time, trap};
+use guest::{cpu, interrupt, println, time, trap};
 
 #[unsafe(no_mangle)]
 fn guest_main(board: &'static Board) {
-    println!("hello: greetings from EL{}", cpu::exception_level());
+    println!("hello: greetings from {}", cpu::privilege());
     println!(
-        "hello: {} MiB of RAM at {:#x}, {} CPU(s), GICv{}, timer at {} kHz",
+        "hello: {} MiB of RAM at {:#x}, {} CPU(s), {}, timer at {} kHz",
         board.ram.size >> 20,
         board.ram.start,
         board.cpu_count,
-        gic::version(),
+        interrupt::name(),
         time::frequency() / 1000,
     );
-    if cpu::exception_level() == 1 {
-        trap::on_interrupt(|_| time::stop_virtual());
-        gic::start();
-        gic::enable(board.timer.virtual_);
+    if cpu::takes_interrupts() {
+        trap::on_interrupt(|_| time::stop());
+        interrupt::start();
+        interrupt::enable(time::interrupt(board));
     }
     let second = time::frequency();
     let start = time::now();
@@ -33,18 +33,14 @@ fn guest_main(board: &'static Board) {
 }
 
 fn sleep_until(deadline: u64) {
-    time::start_virtual(deadline);
+    time::start(deadline);
     while time::now() < deadline {
-        if cpu::exception_level() == 1 {
-            // Interrupts are masked here, and a pending one ends WFI even so: it cannot slip in between the look at the time and
-            // the wait. It must be taken then, or it stays pending, and the next wait ends at once.
-            cpu::wait_for_interrupt();
-            cpu::unmask_interrupts();
-            cpu::instruction_barrier();
-            cpu::mask_interrupts();
+        if cpu::takes_interrupts() {
+            // An interrupt must be taken, or it stays pending, and the next sleep ends at once.
+            cpu::sleep();
         } else {
             cpu::yield_now();
         }
     }
-    time::stop_virtual();
+    time::stop();
 }

@@ -1,4 +1,4 @@
-//! Measuring: batches of repetitions, because a tick of the counter is 16 instructions long.
+//! Measuring: batches of repetitions, because a tick of the counter may be many instructions long.
 
 use guest::{println, time};
 
@@ -44,7 +44,7 @@ pub(crate) fn sum(name: &str, mut operation: impl FnMut(u64) -> u64) {
 
 /// Prints the minimum and the average of the batches' means.
 pub(crate) fn print(name: &str, ticks: &[u64], repetitions: u64) {
-    let tenths = |ticks: u64| ticks * 1000 / (time::frequency() / 1_000_000) * 10 / repetitions;
+    let tenths = |ticks: u64| time::instructions(ticks) * 10 / repetitions;
     let minimum = tenths(ticks.iter().copied().min().unwrap_or(0));
     let average = tenths(ticks.iter().sum::<u64>()) / ticks.len() as u64;
     println!(

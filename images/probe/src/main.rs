@@ -8,32 +8,34 @@
 //! seconds=N lines=N seed=N then=reset     for the tests that read them
 //! ```
 //!
-//! Its output is for machines to read: `probe: bench NAME min=M avg=A n=N` in instructions (a nanosecond of the counter
-//! is one instruction under QEMU's `-icount shift=0`), `probe: ok NAME`, `probe: FAIL NAME why`, `probe: info ...`, and
+//! Its output is for machines to read: `probe: bench NAME min=M avg=A n=N` in instructions (where the counter counts
+//! them: under QEMU's `-icount shift=0`, and in Bochs), `probe: ok NAME`, `probe: FAIL NAME why`, `probe: info ...`, and
 //! `probe: done` before it powers off.
 #![no_std]
 #![no_main]
 
+#[cfg_attr(target_arch = "aarch64", path = "aarch64/mod.rs")]
+#[cfg_attr(target_arch = "x86_64", path = "x86_64/mod.rs")]
+mod arch;
 mod batch;
 mod bench;
 mod report;
 mod test;
 
 use guest::board::Board;
-use guest::psci;
-use guest::{gic, println};
+use guest::{interrupt, power, println};
 
 #[unsafe(no_mangle)]
 fn guest_main(board: &'static Board) {
     println!(
-        "probe: start cpus={} ram={:#x}+{:#x} gic=v{} arguments='{}'",
+        "probe: start cpus={} ram={:#x}+{:#x} interrupts={} arguments='{}'",
         board.cpu_count,
         board.ram.start,
         board.ram.size,
-        gic::version(),
+        interrupt::name(),
         board.arguments
     );
-    gic::start();
+    interrupt::start();
     let tests = board.argument("test");
     if let Some(names) = tests {
         names.split(',').for_each(|name| test::run(board, name));
@@ -43,6 +45,6 @@ fn guest_main(board: &'static Board) {
     }
     println!("probe: done");
     if board.argument("then") == Some("reset") {
-        psci::system_reset(board.conduit);
+        power::reset(board);
     }
 }

@@ -1,11 +1,9 @@
 //! The first access to a page.
 
-use core::arch::asm;
-
 use guest::board::Board;
 use guest::{println, ram, time};
 
-use crate::batch;
+use crate::{arch, batch};
 
 const PAGES: usize = 100;
 const TOTAL: usize = PAGES * batch::BATCHES as usize;
@@ -27,10 +25,7 @@ pub(super) fn pages(board: &'static Board, name: &str) {
     for batch in &mut ticks {
         let start = time::now_in_order();
         // SAFETY: pages of RAM that nothing lies in.
-        unsafe {
-            asm!("2:", "str {count}, [{page}]", "add {page}, {page}, #1, lsl #12", "subs {count}, {count}, #1", "b.ne 2b",
-                page = inout(reg) page, count = inout(reg) PAGES => _, options(nostack));
-        }
+        page = unsafe { arch::touch(page, PAGES) };
         *batch = time::now_in_order() - start;
     }
     batch::print(name, &ticks, PAGES as u64);

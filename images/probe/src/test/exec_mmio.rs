@@ -1,17 +1,16 @@
 //! Executes a device's registers.
 
 use guest::board::Board;
-use guest::{cpu, println, trap};
+use guest::{println, trap};
 
-use super::jump;
+use crate::arch;
 use crate::report::Outcome;
 
 /// With exception vectors.
 pub(super) fn run(board: &'static Board) -> Outcome {
-    println!("probe: info executing the UART");
-    let trap = trap::expect_branch(|| jump::branch(board.uart.address() as u64));
-    match trap {
-        Some(trap) => println!("probe: info exec-mmio gave esr={:#x}", trap.syndrome),
+    println!("probe: info executing a device");
+    match trap::expect_branch(|| arch::branch(arch::device(board))) {
+        Some(trap) => println!("probe: info exec-mmio gave {trap}"),
         None => println!("probe: info exec-mmio came back"),
     }
     Ok(())
@@ -19,8 +18,8 @@ pub(super) fn run(board: &'static Board) -> Outcome {
 
 /// Without.
 pub(super) fn crash(board: &'static Board) -> Outcome {
-    println!("probe: info executing the UART without vectors");
-    cpu::set_vectors(jump::NOWHERE as usize);
-    jump::branch(board.uart.address() as u64);
+    println!("probe: info executing a device without vectors");
+    trap::lose_vectors();
+    arch::branch(arch::device(board));
     Ok(())
 }

@@ -1,25 +1,25 @@
 //! A line each 100 ms of its own time, for `lines` (100): who pauses the machine can see whether time jumped.
 
 use guest::board::Board;
-use guest::{cpu, gic, println, time, trap};
+use guest::{cpu, interrupt, println, time, trap};
 
 use crate::report::Outcome;
 
 const PERIOD_MS: u64 = 100;
 
 pub(super) fn run(board: &'static Board) -> Outcome {
-    trap::on_interrupt(|_| time::stop_virtual());
-    gic::enable(board.timer.virtual_);
+    trap::on_interrupt(|_| time::stop());
+    interrupt::enable(time::interrupt(board));
     let period = time::ticks_of_ms(PERIOD_MS);
     let start = time::now();
     let (mut previous, mut longest) = (start, 0);
     for line in 1..=board.number("lines", 100) {
         let deadline = start + line * period;
-        time::start_virtual(deadline);
+        time::start(deadline);
         while time::now() < deadline {
-            cpu::wait_for_interrupt();
+            cpu::sleep();
         }
-        time::stop_virtual();
+        time::stop();
         let now = time::now();
         longest = longest.max(now - previous);
         println!(

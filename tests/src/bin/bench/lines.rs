@@ -45,8 +45,8 @@ mod tests {
 
     #[test]
     fn the_minimum_of_a_benchmark_is_found_in_a_line_with_a_prefix() {
-        let text = "\r\nvm: probe: bench sgi-self min=98.5 avg=99.0 n=1000\r\nprobe: done\r\n";
-        assert_eq!(benchmarks(text)["sgi-self"], 98.5);
+        let text = "\r\nvm: probe: bench ipi-self min=98.5 avg=99.0 n=1000\r\nprobe: done\r\n";
+        assert_eq!(benchmarks(text)["ipi-self"], 98.5);
     }
 
     #[test]

@@ -15,9 +15,9 @@ const TARGETS: [(&str, &str, Option<f64>); 10] = [
     ("mmio-gicd-typer", "MMIO read of GICD_TYPER", Some(230.0)),
     ("mmio-uart-fr", "MMIO read of the UART", Some(300.0)),
     ("id-register", "trapped ID register read", Some(160.0)),
-    ("sgi-self", "SGI to itself", Some(400.0)),
+    ("ipi-self", "SGI to itself", Some(400.0)),
     ("timer-spin", "timer while spinning, lateness", Some(250.0)),
-    ("sgi-ping-pong", "IPI round trip, 2 vCPUs on 1 CPU", Some(3000.0)),
+    ("ipi-ping-pong", "IPI round trip, 2 vCPUs on 1 CPU", Some(3000.0)),
     ("console-char", "a character to the console", Some(600.0)),
     ("first-touch", "first touch of a page", Some(5.0)),
 ];
@@ -38,7 +38,7 @@ vm log probe
 vm destroy probe
 vm create probe --name sleeper vcpus=1 cmdline=test=idle
 vm start sleeper
-vm create probe --name shared cmdline=bench=timer-wfi
+vm create probe --name shared cmdline=bench=timer-sleep
 vm start shared
 vm wait shared --timeout 1h
 echo with company
@@ -89,8 +89,8 @@ pub(crate) fn measure() -> Vec<Figure> {
     let sleeping = |name, from: &std::collections::BTreeMap<String, f64>, target| Figure {
         name,
         unit: Unit::Instructions,
-        value: from.get("timer-wfi").copied(),
-        bare: bare.get("timer-wfi").copied(),
+        value: from.get("timer-sleep").copied(),
+        bare: bare.get("timer-sleep").copied(),
         target: Some(target),
     };
     figures.push(sleeping("timer from WFI, alone on its CPU, lateness", &alone, 260.0));

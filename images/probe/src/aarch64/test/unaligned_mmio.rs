@@ -9,7 +9,7 @@ use crate::report::{Outcome, check};
 const DATA_ABORT: u64 = 0x25;
 
 pub(super) fn run(board: &'static Board) -> Outcome {
-    let uart = board.uart;
+    let uart = board.console;
     for offset in [0x19, 0x1a, 0x1b, 0xffe] {
         let mut value = 0;
         let read = trap::expect(|| value = uart.read64(offset));

@@ -2,9 +2,9 @@
 
 use core::cell::UnsafeCell;
 
+use super::psci::{self, function};
+use super::trap;
 use crate::board::{Board, MAX_CPUS};
-use crate::psci::{self, function};
-use crate::trap;
 
 const STACK: usize = 16 << 10;
 
@@ -61,15 +61,20 @@ pub fn start(board: &Board, index: usize, body: extern "C" fn(usize)) -> i64 {
         }
         slot.addr()
     };
-    psci::call(board.conduit, function::CPU_ON, *cpu, entry(), context as u64)
+    psci::call(board.devices.conduit, function::CPU_ON, *cpu, entry(), context as u64)
 }
 
 /// Stops the calling CPU. Returns PSCI's answer, when it does not.
 pub fn stop(board: &Board) -> i64 {
-    psci::call(board.conduit, function::CPU_OFF, 0, 0, 0)
+    psci::call(board.devices.conduit, function::CPU_OFF, 0, 0, 0)
 }
 
 /// Whether the CPU is on (0), off (1) or between (2); a negative error.
 pub fn state(board: &Board, affinity: u64) -> i64 {
-    psci::call(board.conduit, function::AFFINITY_INFO, affinity, 0, 0)
+    psci::call(board.devices.conduit, function::AFFINITY_INFO, affinity, 0, 0)
+}
+
+/// Whether the CPU with this index of the board is off.
+pub fn is_off(board: &Board, index: usize) -> bool {
+    board.cpus().get(index).is_some_and(|affinity| state(board, *affinity) == 1)
 }

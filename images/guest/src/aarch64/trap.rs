@@ -1,8 +1,10 @@
 //! Exceptions: interrupts go to a handler, a trap that was expected is noted and skipped, any other ends the guest.
 
+use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use crate::{BOARD, cpu, gic, println, psci};
+use super::{cpu, gic};
+use crate::{BOARD, power, println};
 
 /// What the CPU had when it trapped. Its layout is that of `guest_exception` in vectors.S.
 #[repr(C)]
@@ -37,6 +39,12 @@ impl Trap {
     }
 }
 
+impl fmt::Display for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "esr={:#x} far={:#x}", self.syndrome, self.address)
+    }
+}
+
 /// Whether traps are expected now, and how to go on after one. Only one CPU at a time expects any.
 static EXPECTED: AtomicBool = AtomicBool::new(false);
 static RESUME_AT: AtomicU64 = AtomicU64::new(0);
@@ -53,6 +61,11 @@ unsafe extern "C" {
 /// Where the vectors are, for VBAR_EL1.
 pub fn vectors() -> usize {
     (&raw const guest_vectors).addr()
+}
+
+/// Has the CPU find no vectors from now on.
+pub fn lose_vectors() {
+    cpu::set_vectors(0xdead_0000);
 }
 
 /// Runs `body`; an instruction of it that traps is noted and skipped.
@@ -118,7 +131,7 @@ extern "C" fn guest_on_exception(frame: &mut Frame, kind: u64) {
         frame.syndrome, frame.pc, frame.address
     );
     match BOARD.get() {
-        Some(board) => psci::system_off(board.conduit),
+        Some(board) => power::off(board),
         None => cpu::halt(),
     }
 }

@@ -1,30 +1,30 @@
-//! Software-generated interrupts.
+//! Interrupts from CPU to CPU.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use guest::board::Board;
-use guest::{cpu, gic, println, smp, time, trap};
+use guest::{cpu, interrupt, println, smp, time, trap};
 
 use crate::batch;
 
-const TO_SELF: u32 = 1;
-const PING: u32 = 2;
-const PONG: u32 = 3;
+const TO_SELF: u32 = interrupt::ipi(1);
+const PING: u32 = interrupt::ipi(2);
+const PONG: u32 = interrupt::ipi(3);
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
 static FIRST_CPU: AtomicU64 = AtomicU64::new(0);
 
 /// From sending to after the handler: acknowledgement and end are within.
 pub(super) fn to_self(_: &'static Board, name: &str) {
-    let own = gic::affinity();
+    let own = interrupt::own_cpu();
     trap::on_interrupt(|_| {
         COUNT.store(COUNT.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     });
-    gic::enable(TO_SELF);
+    interrupt::enable(TO_SELF);
     cpu::unmask_interrupts();
     batch::measure(name, || {
         let before = COUNT.load(Ordering::Relaxed);
-        gic::send(TO_SELF, own);
+        interrupt::send(TO_SELF, own);
         while COUNT.load(Ordering::Relaxed) == before {
             cpu::yield_now();
         }
@@ -38,24 +38,24 @@ pub(super) fn ping_pong(board: &'static Board, name: &str) {
         println!("probe: info {name} needs a second CPU");
         return;
     };
-    FIRST_CPU.store(gic::affinity(), Ordering::Relaxed);
+    FIRST_CPU.store(interrupt::own_cpu(), Ordering::Relaxed);
     trap::on_interrupt(|id| match id {
-        PING => gic::send(PONG, FIRST_CPU.load(Ordering::Relaxed)),
+        PING => interrupt::send(PONG, FIRST_CPU.load(Ordering::Relaxed)),
         PONG => {
             COUNT.fetch_add(1, Ordering::Relaxed);
         }
         _ => {}
     });
-    gic::enable(PONG);
+    interrupt::enable(PONG);
     COUNT.store(0, Ordering::Relaxed);
     let answer = smp::start(board, 1, answer);
     if answer != 0 {
-        println!("probe: FAIL {name} CPU_ON says {answer}");
+        println!("probe: FAIL {name} no second CPU ({answer})");
         return;
     }
     // The other CPU's first answer says that it is there.
     while COUNT.load(Ordering::Relaxed) == 0 {
-        gic::send(PING, *other);
+        interrupt::send(PING, *other);
         cpu::unmask_interrupts();
         time::spin_ms(10);
         cpu::mask_interrupts();
@@ -63,19 +63,16 @@ pub(super) fn ping_pong(board: &'static Board, name: &str) {
     time::spin_ms(10);
     batch::measure(name, || {
         let before = COUNT.load(Ordering::Relaxed);
-        gic::send(PING, *other);
+        interrupt::send(PING, *other);
         while COUNT.load(Ordering::Relaxed) == before {
-            cpu::wait_for_interrupt();
-            cpu::unmask_interrupts();
-            cpu::instruction_barrier();
-            cpu::mask_interrupts();
+            cpu::sleep();
         }
     });
 }
 
 extern "C" fn answer(_: usize) {
-    gic::start();
-    gic::enable(PING);
+    interrupt::start();
+    interrupt::enable(PING);
     cpu::unmask_interrupts();
     cpu::halt();
 }

@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use guest::board::Board;
 use guest::once::Once;
-use guest::{cpu, gic, println, smp, time, trap};
+use guest::{cpu, interrupt, println, smp, time, trap};
 
 use crate::report::{Outcome, check, equal};
 
@@ -14,22 +14,22 @@ static FIRST_CPU: Once<u64> = Once::new();
 
 pub(super) fn run(board: &'static Board) -> Outcome {
     let Some(other) = board.cpus().get(1) else {
-        println!("probe: info sgi-storm needs a second CPU");
+        println!("probe: info ipi-storm needs a second CPU");
         return Ok(());
     };
-    FIRST_CPU.set(gic::affinity());
+    FIRST_CPU.set(interrupt::own_cpu());
     trap::on_interrupt(|id| {
-        if let Some(count) = RECEIVED.get(id as usize) {
+        if let Some(count) = RECEIVED.get(id.wrapping_sub(interrupt::ipi(0)) as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     });
-    (0..16).for_each(gic::enable);
+    (0..16).map(interrupt::ipi).for_each(interrupt::enable);
     equal(smp::start(board, 1, answer), 0, "cpu_on")?;
     cpu::unmask_interrupts();
     let end = time::now() + time::ticks_of_ms(1000 * board.number("seconds", 2));
     let mut sent = 0;
     while time::now() < end {
-        gic::send(sent % 16, *other);
+        interrupt::send(interrupt::ipi(sent), *other);
         sent += 1;
         cpu::yield_now();
     }
@@ -37,7 +37,7 @@ pub(super) fn run(board: &'static Board) -> Outcome {
     time::spin_ms(50);
     cpu::mask_interrupts();
     let total: u64 = RECEIVED.iter().map(|count| count.load(Ordering::Relaxed)).sum();
-    println!("probe: info sgi-storm sent={sent} received={total}");
+    println!("probe: info ipi-storm sent={sent} received={total}");
     for (id, count) in RECEIVED.iter().enumerate() {
         check(count.load(Ordering::Relaxed) > 0, "never received", id as u64)?;
     }
@@ -45,13 +45,13 @@ pub(super) fn run(board: &'static Board) -> Outcome {
 }
 
 extern "C" fn answer(_: usize) {
-    gic::start();
-    (0..16).for_each(gic::enable);
+    interrupt::start();
+    (0..16).map(interrupt::ipi).for_each(interrupt::enable);
     cpu::unmask_interrupts();
     let first = FIRST_CPU.get().copied().unwrap_or(0);
     let mut id = 0;
     while !STOP.load(Ordering::SeqCst) {
-        gic::send(id % 16, first);
+        interrupt::send(interrupt::ipi(id), first);
         id += 1;
         cpu::yield_now();
     }

@@ -2,9 +2,10 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use guest::arch::clock::{ENABLE, FIRED, MASKED};
+use guest::arch::gic;
 use guest::board::Board;
-use guest::time::{ENABLE, FIRED, MASKED};
-use guest::{cpu, gic, println, read_register, time, trap, write_register};
+use guest::{cpu, println, read_register, time, trap, write_register};
 
 use crate::report::{Outcome, check, wait};
 
@@ -45,7 +46,7 @@ const TIMERS: [Timer; 2] = [
 ];
 
 pub(super) fn run(board: &'static Board) -> Outcome {
-    PHYSICAL_ID.store(u64::from(board.timer.physical), Ordering::Relaxed);
+    PHYSICAL_ID.store(u64::from(board.devices.timer.physical), Ordering::Relaxed);
     trap::on_interrupt(|id| {
         if u64::from(id) == PHYSICAL_ID.load(Ordering::Relaxed) {
             write_register!("cntp_ctl_el0", 0);
@@ -55,8 +56,8 @@ pub(super) fn run(board: &'static Board) -> Outcome {
             VIRTUAL.fetch_add(1, Ordering::Relaxed);
         }
     });
-    gic::enable(board.timer.virtual_);
-    gic::enable(board.timer.physical);
+    gic::enable(board.devices.timer.virtual_);
+    gic::enable(board.devices.timer.physical);
     cpu::unmask_interrupts();
     let outcome = TIMERS.iter().try_for_each(one);
     cpu::mask_interrupts();

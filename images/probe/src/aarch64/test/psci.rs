@@ -1,11 +1,12 @@
 //! Calls to PSCI, with sense and with nonsense.
 
+use guest::arch::gic;
+use guest::arch::psci::{call, function};
 use guest::board::Board;
-use guest::psci::{call, function};
-use guest::{gic, println, smp, time};
+use guest::{println, smp, time};
 
-use super::jump;
 use crate::report::{Outcome, check, equal};
+use crate::test::NOWHERE;
 
 const SUCCESS: i64 = 0;
 const NOT_SUPPORTED: i64 = -1;
@@ -18,8 +19,8 @@ const OFF: i64 = 1;
 const NO_CPU: u64 = 0x7f_00ff_fffe;
 
 pub(super) fn run(board: &'static Board) -> Outcome {
-    let psci = |function, a, b, c| narrow(call(board.conduit, function, a, b, c));
-    let own = gic::affinity();
+    let psci = |function, a, b, c| narrow(call(board.devices.conduit, function, a, b, c));
+    let own = gic::own_cpu();
     check(
         psci(function::VERSION, 0, 0, 0) >= 2,
         "version",
@@ -58,7 +59,7 @@ pub(super) fn entry(board: &'static Board) -> Outcome {
         println!("probe: info psci-entry needs a second CPU");
         return Ok(());
     };
-    let answer = narrow(call(board.conduit, function::CPU_ON, *other, jump::NOWHERE, 0));
+    let answer = narrow(call(board.devices.conduit, function::CPU_ON, *other, NOWHERE, 0));
     println!("probe: info psci-entry {answer}");
     check(
         [SUCCESS, INVALID_ADDRESS, INVALID_PARAMETERS].contains(&answer),

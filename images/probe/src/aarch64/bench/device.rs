@@ -1,7 +1,7 @@
 //! Reads of emulated devices.
 
+use guest::arch::{console, gic};
 use guest::board::Board;
-use guest::{console, gic};
 
 use crate::batch::measure;
 
@@ -17,6 +17,6 @@ pub(super) fn distributor(_: &'static Board, name: &str) {
 /// The UART's flags, which every driver polls.
 pub(super) fn uart(board: &'static Board, name: &str) {
     measure(name, || {
-        board.uart.read32(console::FR);
+        board.console.read32(console::FR);
     });
 }

@@ -1,7 +1,7 @@
 //! SMC, which a guest of a hypervisor with calls over HVC should not need: answered or undefined, not more.
 
+use guest::arch::psci::{self, Conduit, function};
 use guest::board::Board;
-use guest::psci::{self, Conduit, function};
 use guest::{println, trap};
 
 use crate::report::{Outcome, check};

@@ -8,7 +8,7 @@ use guest::{println, trap};
 use crate::report::Outcome;
 
 pub(super) fn run(board: &'static Board) -> Outcome {
-    let address = board.uart.address() + guest::console::FR;
+    let address = board.console.address() + guest::arch::console::FR;
     println!("probe: info ldp-mmio");
     // SAFETY: reads of device registers.
     let pair = trap::expect(|| unsafe {

@@ -2,8 +2,6 @@
 
 use core::arch::asm;
 
-use crate::cpu;
-
 /// The instruction that calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conduit {
@@ -56,16 +54,4 @@ pub fn call(conduit: Conduit, function: u64, a: u64, b: u64, c: u64) -> i64 {
         },
     }
     result as i64
-}
-
-/// Powers the machine off.
-pub fn system_off(conduit: Conduit) -> ! {
-    call(conduit, function::SYSTEM_OFF, 0, 0, 0);
-    cpu::halt()
-}
-
-/// Resets the machine.
-pub fn system_reset(conduit: Conduit) -> ! {
-    call(conduit, function::SYSTEM_RESET, 0, 0, 0);
-    cpu::halt()
 }

@@ -1,6 +1,7 @@
 //! Every register of the interrupt controller, in every width, read and written with anything.
 
-use guest::board::{Board, GicAt};
+use guest::arch::board::GicAt;
+use guest::board::Board;
 use guest::mmio::Registers;
 use guest::{cpu, println, trap};
 
@@ -8,7 +9,7 @@ use crate::report::{Failure, Outcome};
 
 pub(super) fn run(board: &'static Board) -> Outcome {
     cpu::mask_interrupts();
-    match board.gic {
+    match board.devices.gic {
         Some(GicAt::V2 { distributor, cpu }) => {
             sweep("distributor", distributor, 0x1000);
             sweep("cpu interface", cpu, 0x2000);

@@ -1,7 +1,7 @@
 //! The interrupt controller, version 2 (ARM IHI 0048) or 3 (ARM IHI 0069), as far as a guest needs it.
 
-use crate::board::GicAt;
-use crate::mmio::Registers;
+use super::board::GicAt;
+use super::mmio::Registers;
 use crate::once::Once;
 use crate::{read_register, write_register};
 
@@ -38,13 +38,18 @@ pub(crate) fn open(gic: GicAt) {
     GIC.set(gic);
 }
 
-/// The version that was found, or 0.
-pub fn version() -> u32 {
+/// What it is called.
+pub fn name() -> &'static str {
     match GIC.get() {
-        Some(GicAt::V2 { .. }) => 2,
-        Some(GicAt::V3 { .. }) => 3,
-        None => 0,
+        Some(GicAt::V2 { .. }) => "GICv2",
+        Some(GicAt::V3 { .. }) => "GICv3",
+        None => "no GIC",
     }
+}
+
+/// The id of the nth interrupt from CPU to CPU; there are 16.
+pub const fn ipi(number: u32) -> u32 {
+    number % 16
 }
 
 /// The distributor.
@@ -93,7 +98,7 @@ pub fn enable(id: u32) {
                 // SAFETY: the frame of private interrupts of a redistributor.
                 unsafe { Registers::new(own) }
             } else {
-                distributor.write64(GICD_IROUTER + 8 * index, affinity());
+                distributor.write64(GICD_IROUTER + 8 * index, own_cpu());
                 let groups = distributor.read32(GICD_IGROUPR + block);
                 distributor.write32(GICD_IGROUPR + block, groups | bit);
                 *distributor
@@ -156,13 +161,13 @@ pub fn end(acknowledged: u32) {
 }
 
 /// The calling CPU's affinity, as CPU ids in the device tree have it.
-pub fn affinity() -> u64 {
+pub fn own_cpu() -> u64 {
     read_register!("mpidr_el1") & 0xff_00ff_ffff
 }
 
 /// The redistributor of the calling CPU, or the last one.
 fn redistributor(all: Registers) -> Registers {
-    let own = affinity();
+    let own = own_cpu();
     let own = own & 0xff_ffff | own >> 8 & 0xff00_0000;
     let mut address = all.address();
     loop {

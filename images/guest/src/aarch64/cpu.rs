@@ -65,6 +65,30 @@ pub fn wait_for_interrupt() {
     unsafe { asm!("wfi", options(nostack, preserves_flags)) };
 }
 
+/// Whether interrupts can be taken here: vectors are set at EL1 only.
+pub fn takes_interrupts() -> bool {
+    exception_level() == 1
+}
+
+/// How privileged this is.
+pub fn privilege() -> &'static str {
+    match exception_level() {
+        1 => "EL1",
+        2 => "EL2",
+        _ => "EL3",
+    }
+}
+
+/// With interrupts masked: sleeps until one is pending, and takes it. None can slip in between a check before and the
+/// sleep, because a pending one ends WFI even when masked.
+#[inline(always)]
+pub fn sleep() {
+    wait_for_interrupt();
+    unmask_interrupts();
+    instruction_barrier();
+    mask_interrupts();
+}
+
 /// Lets interrupts in.
 #[inline(always)]
 pub fn unmask_interrupts() {
