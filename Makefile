@@ -1,26 +1,36 @@
 # Roost: set up, build, run, test. `make help` explains the targets and the variables.
 
+# What was asked for; both architectures are tested unless one was.
+ASKED := $(if $(filter command line environment,$(origin ARCH)),$(ARCH))
+ARCHES ?= $(or $(ASKED),aarch64)
 ARCH ?= aarch64
-CPUS ?= 2
-MEM ?= 2G
+MACHINE ?= qemu
+CPUS ?= $(if $(filter bochs,$(MACHINE)),1,2)
+MEM ?= $(if $(filter bochs,$(MACHINE)),1G,2G)
 GIC ?= 3
-CPU ?= cortex-a57
+CPU ?=
 CMD ?=
 APPEND ?=
 AUTOSTART ?=
 TESTS ?=
 # Where a UART is if there is no device tree to say so: QEMU's. For another board, `make build ROOST_EARLYCON=0x...`, or empty.
 ROOST_EARLYCON ?= 0x09000000
-export CPUS MEM GIC CPU CMD APPEND ROOST_EARLYCON
+export ARCH ARCHES MACHINE CPUS MEM GIC CPU CMD APPEND ROOST_EARLYCON
 
-ifneq ($(ARCH),aarch64)
-$(error ARCH=$(ARCH): only aarch64 is there yet)
+TARGET_aarch64 := aarch64-unknown-none-softfloat
+TARGET_x86_64 := x86_64-unknown-none
+TARGET := $(TARGET_$(ARCH))
+ifeq ($(TARGET),)
+$(error ARCH=$(ARCH): there are aarch64 and x86_64)
 endif
-
-TARGET := aarch64-unknown-none-softfloat
+ifeq ($(filter $(ARCH)-$(MACHINE),aarch64-qemu x86_64-qemu x86_64-bochs),)
+$(error ARCH=$(ARCH) MACHINE=$(MACHINE): there are qemu, and with ARCH=x86_64 also bochs)
+endif
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 BUILD := $(abspath build/$(ARCH))
 IMAGES := $(BUILD)/images
+# What hello.bin and probe.bin are: a Linux Image, or multiboot.
+FLAT_FORM := $(if $(filter x86_64,$(ARCH)),multiboot,flatten)
 XTASK := $(TARGET_DIR)/release/xtask
 ROOST_ELF := $(TARGET_DIR)/$(TARGET)/release/roost
 # The guests are a workspace of their own, and so is where they are built.
@@ -33,17 +43,18 @@ CARGO ?= cargo
 CARGO_BARE ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build xtask guests image bundle run test test-host test-machine test-all bench check fmt clean
+.PHONY: help setup setup-machine setup-tests build xtask guests image bundle iso run test test-host test-machine test-machines test-all bench check fmt clean
 
 help: ## Explain the targets and the variables.
 	@echo "Targets:"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 	@echo "Variables:"
-	@echo "  ARCH=aarch64     the machine to build for (the only one yet)"
+	@echo "  ARCH=$(ARCH)     the architecture: aarch64 or x86_64"
+	@echo "  MACHINE=$(MACHINE)     the emulator: qemu, or for x86_64 also bochs, which has Intel's VMX"
 	@echo "  CPUS=$(CPUS)           how many CPUs the emulated machine has"
 	@echo "  MEM=$(MEM)           how much memory it has"
 	@echo "  GIC=$(GIC)            the version of its interrupt controller, 2 or 3"
-	@echo "  CPU=$(CPU)   its processor, as 'qemu-system-aarch64 -cpu help' lists them"
+	@echo "  CPU=NAME         its processor, as 'qemu-system-$(ARCH) -cpu help' or 'bochs --help cpu' lists them"
 	@echo "  CMD='...'        shell commands that Roost runs at boot:"
 	@echo "                   make run CMD='vm create linux; vm start linux'"
 	@echo "  AUTOSTART=FILE   a script for the bundle, which Roost runs at boot"
@@ -53,65 +64,95 @@ help: ## Explain the targets and the variables.
 setup: ## Install what is missing (on Debian and Ubuntu), or say what is.
 	@tools/setup.sh $(ARCH)
 
+# What `run` needs, and what all tests need.
+setup-machine:
+	@tools/setup.sh $(if $(filter x86_64,$(ARCH)),$(if $(filter bochs,$(MACHINE)),bochs,qemu-x86_64),$(ARCH))
+
+setup-tests:
+	@tools/setup.sh $(ARCHES)
+
 build/toolchain.mk:
 	@tools/setup.sh $(ARCH)
 
+# QEMU and GRUB load the ELF on x86_64, without its debug information; on AArch64 it is a Linux Image.
 build: xtask ## Build the hypervisor.
 	@mkdir -p $(BUILD)
 	$(CARGO_BARE) build --quiet --release -p roost --target $(TARGET) --target-dir $(TARGET_DIR) $(BUILD_STD)
+ifeq ($(ARCH),x86_64)
+	@$(XTASK) strip $(ROOST_ELF) $(BUILD)/roost.elf
+else
 	@$(XTASK) flatten $(ROOST_ELF) $(BUILD)/roost.bin
 	@cp $(ROOST_ELF) $(BUILD)/roost.elf
+endif
 
 xtask:
 	@$(CARGO) build --quiet --release -p xtask --target-dir $(TARGET_DIR)
 
 guests: xtask
-	@cd images && $(CARGO_BARE) build --quiet --release --target-dir $(GUEST_DIR) $(BUILD_STD)
+	@cd images && $(CARGO_BARE) build --quiet --release --target $(TARGET) --target-dir $(GUEST_DIR) $(BUILD_STD)
 	@for guest in hello probe; do \
 		mkdir -p $(IMAGES)/$$guest && \
 		cp $(GUESTS)/$$guest $(IMAGES)/$$guest/$$guest.elf && \
-		$(XTASK) flatten $(GUESTS)/$$guest $(IMAGES)/$$guest/$$guest.bin && \
+		$(XTASK) $(FLAT_FORM) $(GUESTS)/$$guest $(IMAGES)/$$guest/$$guest.bin && \
 		gzip -9nc $(IMAGES)/$$guest/$$guest.elf >$(IMAGES)/$$guest/$$guest.elf.gz || exit 1; \
 	done
+ifeq ($(ARCH),x86_64)
+	@mkdir -p $(IMAGES)/real && $(XTASK) flatten $(GUESTS)/real $(IMAGES)/real/real.bin
+endif
 
 # Linux is packed again when a part of it changed; its packages are fetched once.
 $(IMAGES)/linux/initrd.cpio.gz: $(wildcard images/linux/[!h]* images/linux/helper/src/* images/.cargo/config.toml images/Cargo.toml) | guests
 	@mkdir -p $(@D)
-	@images/linux/build.sh $(@D) $(XTASK) $(GUESTS)/linux-helper
+	@images/linux/build.sh $(ARCH) $(@D) $(XTASK) $(GUESTS)/linux-helper
 
 image: guests $(IMAGES)/linux/initrd.cpio.gz ## Build the guests: Linux, hello and probe.
 
 bundle: image ## Pack configurations and guests into what Roost gets as initrd.
-	@$(XTASK) bundle $(BUILD)/bundle.cpio configs $(IMAGES) $(AUTOSTART)
+	@$(XTASK) bundle $(BUILD)/bundle.cpio configs/$(ARCH) $(IMAGES) $(AUTOSTART)
 
-run: setup ## Set up, build, and boot Roost in QEMU with its shell on this terminal.
+iso: ## Make a bootable image for PCs (BIOS and UEFI): build/x86_64/roost.iso.
+ifneq ($(ARCH),x86_64)
+	$(error there is an ISO image for ARCH=x86_64 only)
+endif
+	@tools/setup.sh iso
 	@$(MAKE) --no-print-directory build bundle
-	@exec tools/run.sh $(BUILD)
+	@tools/iso.sh $(BUILD)
 
-test: setup ## Run the host tests and the machine tests.
-	@$(MAKE) --no-print-directory test-host test-machine
+run: setup-machine ## Set up, build, and boot Roost in an emulator with its shell on this terminal.
+	@$(MAKE) --no-print-directory $(if $(filter bochs,$(MACHINE)),iso,build bundle)
+	@XTASK=$(XTASK) exec tools/run.sh $(BUILD)
+
+test: setup-tests ## Run the host tests and the machine tests, of both architectures unless ARCH is given.
+	@$(MAKE) --no-print-directory test-host test-machines
 
 test-host: ## Run the tests that need no emulator.
 	$(CARGO) test --quiet
 
-test-machine: build bundle ## Run the tests that boot Roost in QEMU; TESTS=NAME selects.
+test-machines:
+	@for arch in $(ARCHES); do $(MAKE) --no-print-directory test-machine ARCH=$$arch || exit 1; done
+
+test-machine: build bundle ## Run the tests that boot Roost of ARCH; TESTS=NAME selects.
 	ROOST_BUILD=$(BUILD) $(CARGO) test --quiet -p machine-tests -- --test-threads=2 $(TESTS)
 
 test-all: test ## The same as test, and every test that is slow.
-	ROOST_BUILD=$(BUILD) $(CARGO) test --quiet -p machine-tests -- --test-threads=2 --ignored $(TESTS)
+	@for arch in $(ARCHES); do \
+		ROOST_BUILD=$(abspath build)/$$arch $(CARGO) test --quiet -p machine-tests -- --test-threads=2 --ignored $(TESTS) || exit 1; \
+	done
 
 bench: setup ## Measure, in counted instructions: a table here, JSON in build/bench.json.
 	@$(MAKE) --no-print-directory build bundle
 	@ROOST_BUILD=$(BUILD) $(CARGO) run --quiet --release -p machine-tests --bin bench -- build/bench.json
 
 # Clippy sees each crate twice: on the host with its tests, and on the target as it is shipped.
-check: setup xtask ## What must pass before a commit: format, lints on host and target, documentation, host tests.
+check: setup-tests xtask ## What must pass before a commit: format, lints on host and target, documentation, host tests.
 	$(CARGO) fmt --check
 	cd images && $(CARGO) fmt --check
 	$(XTASK) lint
 	$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
 	$(CARGO_BARE) clippy --quiet -p roost -p shell -p vm-manager -p virtio -p net -p hv-core --target $(TARGET) $(BUILD_STD) -- -D warnings
-	cd images && $(CARGO_BARE) clippy --quiet --release --target-dir $(GUEST_DIR) $(BUILD_STD) -- -D warnings
+	@for target in $(foreach arch,$(ARCHES),$(TARGET_$(arch))); do \
+		(cd images && $(CARGO_BARE) clippy --quiet --release --target $$target --target-dir $(GUEST_DIR) $(BUILD_STD) -- -D warnings) || exit 1; \
+	done
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --quiet --workspace --no-deps
 	$(CARGO) test --quiet
 

@@ -1,11 +1,12 @@
 #!/bin/sh
-# Installs what the build, the emulator and the guest images need, where it is missing, and writes to
+# Installs what the build, the emulators and the guest images need, where it is missing, and writes to
 # build/toolchain.mk which cargo to call. Quick and quiet when nothing is to do.
 #
-#   tools/setup.sh ARCH
+#   tools/setup.sh WHAT...
+#
+# WHAT: aarch64 or x86_64 (all that is used for it), or parts of the latter: qemu-x86_64, bochs, iso.
 set -eu
 
-arch=${1:-aarch64}
 root=$(cd "$(dirname "$0")/.." && pwd)
 toolchain="$root/build/toolchain.mk"
 targets="aarch64-unknown-none-softfloat x86_64-unknown-none"
@@ -28,12 +29,43 @@ as_root() {
     fi
 }
 
+# Prints the packages of Debian that bring what is missing for one WHAT.
+missing_for() {
+    case $1 in
+        aarch64) has qemu-system-aarch64 || echo qemu-system-arm ;;
+        x86_64)
+            missing_for qemu-x86_64
+            missing_for bochs
+            # Tests disassemble ACPI tables, and boot by UEFI.
+            has iasl || echo acpica-tools
+            [ -d /usr/share/OVMF ] || [ -d /usr/share/ovmf ] || echo ovmf
+            [ -d /usr/lib/grub/x86_64-efi ] || echo grub-efi-amd64-bin
+            ;;
+        qemu-x86_64) has qemu-system-x86_64 || echo qemu-system-x86 ;;
+        bochs)
+            has bochs || echo bochs
+            [ -e /usr/share/bochs/BIOS-bochs-latest ] || echo bochsbios
+            [ -e /usr/share/bochs/VGABIOS-lgpl-latest ] || [ -e /usr/share/vgabios/vgabios.bin ] || echo vgabios
+            missing_for iso
+            ;;
+        iso)
+            has grub-mkrescue || echo grub-common
+            [ -d /usr/lib/grub/i386-pc ] || echo grub-pc-bin
+            has xorriso || echo xorriso
+            has mformat || echo mtools
+            ;;
+        *)
+            say "what is $1? There are aarch64, x86_64, qemu-x86_64, bochs, iso"
+            exit 1
+            ;;
+    esac
+}
+
 # Prints the packages of Debian that bring the commands that are missing.
 missing_packages() {
-    has "qemu-system-$arch" || case $arch in
-        aarch64) echo qemu-system-arm ;;
-        *) echo qemu-system-x86 ;;
-    esac
+    for what in "$@"; do
+        missing_for "$what" || return
+    done
     has cc || echo gcc libc6-dev
     has gzip || echo gzip
     has git || echo git
@@ -95,11 +127,12 @@ setup_rust() {
             exit 1
         }
     fi
-    linker="CARGO_TARGET_AARCH64_UNKNOWN_NONE_SOFTFLOAT_LINKER=ld.lld-22"
-    write_toolchain 'PATH=/usr/bin:$(PATH) cargo' "PATH=/usr/bin:\$(PATH) RUSTC_BOOTSTRAP=1 $linker cargo" "-Zbuild-std=core,alloc"
+    linkers="CARGO_TARGET_AARCH64_UNKNOWN_NONE_SOFTFLOAT_LINKER=ld.lld-22 CARGO_TARGET_X86_64_UNKNOWN_NONE_LINKER=ld.lld-22"
+    write_toolchain 'PATH=/usr/bin:$(PATH) cargo' "PATH=/usr/bin:\$(PATH) RUSTC_BOOTSTRAP=1 $linkers cargo" "-Zbuild-std=core,alloc"
 }
 
-packages=$(missing_packages)
+[ $# -gt 0 ] || set -- aarch64
+packages=$(missing_packages "$@")
 if [ -n "$packages" ]; then
     if is_debian; then
         # shellcheck disable=SC2086 # a list of words

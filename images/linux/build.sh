@@ -1,18 +1,25 @@
 #!/bin/sh
-# Makes the Linux guest: Debian's arm64 cloud kernel, and an initramfs of busybox and ./init.
+# Makes the Linux guest: Debian's cloud kernel, and an initramfs of busybox and ./init.
 #
-#   images/linux/build.sh OUT-DIRECTORY XTASK HELPER
+#   images/linux/build.sh ARCH OUT-DIRECTORY XTASK HELPER
 #
 # Packages come through this machine's own apt sources, with apt state kept aside, so that neither root
 # nor a foreign architecture in dpkg is needed. They are cached, and not fetched again.
+#
+# ARCH is aarch64 or x86_64.
 #
 #   ROOST_CACHE   where downloads are kept (default ~/.cache/roost)
 #   KERNEL_DEB, BUSYBOX_DEB   packages to use instead of fetching any
 set -eu
 
-out=$1
-xtask=$2
-helper=$3
+arch=$1
+out=$2
+xtask=$3
+helper=$4
+case $arch in
+    aarch64) debian=arm64 image=Image ;;
+    x86_64) debian=amd64 image=bzImage ;;
+esac
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${ROOST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/roost}
 debs="$cache/debs"
@@ -25,21 +32,21 @@ die() {
 }
 
 command -v dpkg-deb >/dev/null || die "the Linux guest is made from Debian packages: dpkg-deb is needed." \
-    "On another system, put an uncompressed arm64 Image at $out/Image and an initramfs at $out/initrd.cpio.gz."
+    "On another system, put a kernel for $arch at $out/$image (on AArch64 uncompressed) and an initramfs at $out/initrd.cpio.gz."
 
-# apt with lists and cache of its own, for arm64, from this machine's sources.
+# apt with lists and cache of its own, for the guest's architecture, from this machine's sources.
 apt() {
-    APT_CONFIG="$cache/apt/apt.conf" "$@"
+    APT_CONFIG="$cache/apt/$debian/apt.conf" "$@"
 }
 
 apt_prepare() {
     command -v apt-get >/dev/null || die "apt-get is needed to fetch Debian packages; or set KERNEL_DEB and BUSYBOX_DEB"
-    state="$cache/apt"
+    state="$cache/apt/$debian"
     mkdir -p "$state/lists/partial" "$state/archives/partial"
     : >"$state/status"
     cat >"$state/apt.conf" <<CONF
-APT::Architecture "arm64";
-APT::Architectures { "arm64"; };
+APT::Architecture "$debian";
+APT::Architectures { "$debian"; };
 APT::Sandbox::User "";
 Acquire::Languages "none";
 Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
@@ -53,13 +60,13 @@ CONF
 }
 
 apt_update() {
-    say "fetching the package lists of arm64"
+    say "fetching the package lists of $debian"
     apt apt-get update -qq || die "apt-get update failed: is the network there?"
 }
 
 # The package that the metapackage of the cloud kernel stands for today.
 kernel_package() {
-    apt apt-cache show linux-image-cloud-arm64 2>/dev/null |
+    apt apt-cache show linux-image-cloud-$debian 2>/dev/null |
         sed -n 's/^Depends: \(linux-image-[^ ,]*\).*/\1/p' | head -n 1
 }
 
@@ -78,8 +85,8 @@ newest() {
 
 fetch() {
     mkdir -p "$debs"
-    KERNEL_DEB=${KERNEL_DEB:-$(newest 'linux-image-*-cloud-arm64_*_arm64.deb')}
-    BUSYBOX_DEB=${BUSYBOX_DEB:-$(newest 'busybox-static_*_arm64.deb')}
+    KERNEL_DEB=${KERNEL_DEB:-$(newest "linux-image-*-cloud-${debian}_*_$debian.deb")}
+    BUSYBOX_DEB=${BUSYBOX_DEB:-$(newest "busybox-static_*_$debian.deb")}
     [ -n "$KERNEL_DEB" ] && [ -n "$BUSYBOX_DEB" ] && return
     apt_prepare
     package=$(kernel_package)
@@ -87,24 +94,28 @@ fetch() {
         apt_update
         package=$(kernel_package)
     fi
-    [ -n "$package" ] || die "this system's apt sources have no arm64 cloud kernel (they are not Debian's?):" \
-        "set KERNEL_DEB and BUSYBOX_DEB to Debian's packages linux-image-*-cloud-arm64 and busybox-static of arm64"
+    [ -n "$package" ] || die "this system's apt sources have no $debian cloud kernel (they are not Debian's?):" \
+        "set KERNEL_DEB and BUSYBOX_DEB to Debian's packages linux-image-*-cloud-$debian and busybox-static of $debian"
     [ -n "$BUSYBOX_DEB" ] || download busybox-static
     [ -n "$KERNEL_DEB" ] || download "$package"
-    KERNEL_DEB=$(newest 'linux-image-*-cloud-arm64_*_arm64.deb')
-    BUSYBOX_DEB=$(newest 'busybox-static_*_arm64.deb')
+    KERNEL_DEB=$(newest "linux-image-*-cloud-${debian}_*_$debian.deb")
+    BUSYBOX_DEB=$(newest "busybox-static_*_$debian.deb")
 }
 
-# Debian ships the arm64 kernel as a plain Image; a compressed one is unpacked.
+# Debian ships the arm64 kernel as a plain Image; a compressed one is unpacked. Both kinds say what they are.
 install_kernel() {
     kernel=$(find "$work/kernel/boot" -name 'vmlinuz-*' | head -n 1)
     case $(od -An -tx1 -N2 "$kernel" | tr -d ' ') in
-        1f8b) gzip -dc "$kernel" >"$out/Image.partial" ;;
-        *) cp "$kernel" "$out/Image.partial" ;;
+        1f8b) gzip -dc "$kernel" >"$out/$image.partial" ;;
+        *) cp "$kernel" "$out/$image.partial" ;;
     esac
-    magic=$(od -An -tx1 -j56 -N4 "$out/Image.partial" | tr -d ' ')
-    [ "$magic" = 41524d64 ] || die "$kernel is no arm64 Image"
-    mv "$out/Image.partial" "$out/Image"
+    case $arch in
+        aarch64) offset=56 expected=41524d64 ;;
+        x86_64) offset=514 expected=48647253 ;;
+    esac
+    magic=$(od -An -tx1 -j$offset -N4 "$out/$image.partial" | tr -d ' ')
+    [ "$magic" = $expected ] || die "$kernel is no $image of $arch"
+    mv "$out/$image.partial" "$out/$image"
 }
 
 # The initramfs: see ./init for what it does.

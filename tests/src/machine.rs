@@ -285,7 +285,8 @@ impl Machine {
     }
 
     fn pack(&self) -> Result<Vec<u8>, xtask::Error> {
-        let mut bundle = Bundle::new().directory("configs", &workspace().join("configs"))?;
+        let mut bundle =
+            Bundle::new().directory("configs", &workspace().join("configs/aarch64"))?;
         for guest in self.guests.directories() {
             let prefix = format!("images/{guest}");
             bundle = bundle.directory(&prefix, &built(&prefix))?;

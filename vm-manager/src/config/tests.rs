@@ -100,8 +100,11 @@ fn the_example_in_the_readme_is_valid() {
 #[test]
 fn the_configurations_of_the_repository_are_valid() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs");
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    let files = |folder: &std::path::Path| {
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path())
+    };
+    // A folder for each architecture.
+    for path in files(folder.as_ref()).flat_map(|folder| files(&folder)) {
         let file = path.file_name().unwrap().to_str().unwrap().to_owned();
         let config = VmConfig::parse(&file, &std::fs::read(&path).unwrap());
         let config = config.unwrap_or_else(|error| panic!("{error}"));
