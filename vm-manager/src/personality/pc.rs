@@ -2,6 +2,7 @@
 
 pub mod cpu;
 pub mod cpuid;
+pub mod emulate;
 pub mod msr;
 #[cfg(test)]
 pub(crate) mod testing;
