@@ -48,7 +48,7 @@ pub(super) fn page() -> u64 {
 }
 
 fn has_x2apic() -> bool {
-    insn::cpuid(1, 0)[2] & 1 << 21 != 0
+    insn::cpuid_reader().get_feature_info().is_some_and(|features| features.has_x2apic())
 }
 
 impl Access {
@@ -181,8 +181,11 @@ pub(super) enum TimerKind {
 
 /// What this CPU's timer can do.
 pub(super) fn timer_kind() -> TimerKind {
-    const DEADLINE: u32 = 1 << 24;
-    if insn::cpuid(1, 0)[2] & DEADLINE != 0 { TimerKind::Deadline } else { TimerKind::Countdown }
+    let features = insn::cpuid_reader().get_feature_info();
+    match features {
+        Some(features) if features.has_tsc_deadline() => TimerKind::Deadline,
+        Some(_) | None => TimerKind::Countdown,
+    }
 }
 
 const DEADLINE_MSR: u32 = 0x6e0;

@@ -9,9 +9,8 @@ const CR4_XSAVE: u64 = 1 << 18;
 
 /// Sets control registers up: the state of guests' floating point can be saved and restored. The hypervisor itself has none.
 pub(super) fn configure() {
-    const XSAVE: u32 = 1 << 26;
     let mut cr4 = insn::cr4::read() | CR4_GLOBAL | CR4_FXSAVE | CR4_SIMD_EXCEPTIONS;
-    if insn::cpuid(1, 0)[2] & XSAVE != 0 {
+    if insn::cpuid_reader().get_feature_info().is_some_and(|features| features.has_xsave()) {
         cr4 |= CR4_XSAVE;
     }
     insn::cr4::write(cr4);

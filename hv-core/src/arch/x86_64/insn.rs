@@ -7,6 +7,7 @@
 #![cfg_attr(all(target_os = "none", target_arch = "x86_64"), expect(unsafe_code))]
 
 use crate::own_space::ImageLayout;
+use raw_cpuid::{CpuId, CpuIdReader, CpuIdResult};
 
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod stubs {
@@ -155,6 +156,14 @@ pub(super) fn cpuid(leaf: u32, subleaf: u32) -> [u32; 4] {
         let answer = core::arch::x86_64::__cpuid_count(leaf, subleaf);
         [answer.eax, answer.ebx, answer.ecx, answer.edx]
     } else { let _ = (leaf, subleaf); [0; 4] })
+}
+
+/// CPUID with names for what it says.
+pub(super) fn cpuid_reader() -> CpuId<impl CpuIdReader> {
+    CpuId::with_cpuid_reader(|leaf, subleaf| {
+        let [eax, ebx, ecx, edx] = cpuid(leaf, subleaf);
+        CpuIdResult { eax, ebx, ecx, edx }
+    })
 }
 
 /// The time-stamp counter.

@@ -44,10 +44,10 @@ impl Format for Stage1 {
     }
 }
 
-/// Whether the CPU has pages of 1 GiB: CPUID 8000_0001 EDX 26.
+/// Whether the CPU has pages of 1 GiB: CPUID 8000_0001.
 fn has_huge_pages() -> bool {
-    const PAGE_1_GIB: u32 = 1 << 26;
-    insn::cpuid(0x8000_0001, 0)[3] & PAGE_1_GIB != 0
+    let features = insn::cpuid_reader().get_extended_processor_and_feature_identifiers();
+    features.is_some_and(|features| features.has_1gib_pages())
 }
 
 #[cfg(test)]

@@ -82,20 +82,15 @@ pub(super) fn this() -> Option<&'static PerCpu> {
     Some(unsafe { &*core::ptr::with_exposed_provenance(address as usize) })
 }
 
-/// What the CPU that runs this calls itself (CPUID 8000_0002 to 8000_0004), or who made it.
+/// What the CPU that runs this calls itself, or who made it.
 pub(super) fn name() -> String {
-    let max = insn::cpuid(0x8000_0000, 0)[0];
-    let mut bytes = alloc::vec::Vec::new();
-    if max >= 0x8000_0004 {
-        for leaf in 0x8000_0002..=0x8000_0004 {
-            bytes.extend(insn::cpuid(leaf, 0).into_iter().flat_map(u32::to_le_bytes));
-        }
-    } else {
-        let [_, b, c, d] = insn::cpuid(0, 0);
-        bytes.extend([b, d, c].into_iter().flat_map(u32::to_le_bytes));
-    }
-    let printable =
-        bytes.into_iter().take_while(|&byte| byte != 0).filter(|byte| (b' '..=b'~').contains(byte));
-    let name: String = printable.map(char::from).collect();
-    String::from(name.trim())
+    let cpuid = insn::cpuid_reader();
+    let brand = cpuid.get_processor_brand_string();
+    let vendor = cpuid.get_vendor_info();
+    let name = match (&brand, &vendor) {
+        (Some(brand), _) => brand.as_str(),
+        (None, Some(vendor)) => vendor.as_str(),
+        (None, None) => "",
+    };
+    name.trim().chars().filter(|c| (' '..='~').contains(c)).collect()
 }
