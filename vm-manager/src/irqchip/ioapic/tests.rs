@@ -97,7 +97,7 @@ fn an_edge_under_the_mask_is_lost() {
     guest.route(4, MASKED | 0x31);
     guest.ioapic.set_level(4, Level::High);
     guest.route(4, 0x31);
-    assert_eq!(guest.taken(), []);
+    assert!(guest.taken().is_empty());
 }
 
 #[test]
@@ -108,15 +108,15 @@ fn a_level_is_sent_again_at_each_end_until_it_falls() {
     assert_eq!(guest.taken(), [0x41]);
     assert_eq!(guest.entry(9), LEVEL | 0x41 | 1 << 14);
     guest.ioapic.end_of_interrupt(0x42);
-    assert_eq!(guest.taken(), []);
+    assert!(guest.taken().is_empty());
     guest.ioapic.end_of_interrupt(0x41);
     assert_eq!(guest.taken(), [0x41]);
     guest.ioapic.set_level(9, Level::Low);
     guest.ioapic.set_level(9, Level::High);
-    assert_eq!(guest.taken(), [], "its end has not come");
+    assert!(guest.taken().is_empty(), "its end has not come");
     guest.ioapic.set_level(9, Level::Low);
     guest.ioapic.end_of_interrupt(0x41);
-    assert_eq!(guest.taken(), []);
+    assert!(guest.taken().is_empty());
     assert_eq!(guest.entry(9), LEVEL | 0x41);
 }
 
@@ -125,12 +125,12 @@ fn a_level_waits_for_the_mask_to_go() {
     let mut guest = Guest::new();
     guest.route(9, MASKED | LEVEL | 0x41);
     guest.ioapic.set_level(9, Level::High);
-    assert_eq!(guest.taken(), []);
+    assert!(guest.taken().is_empty());
     guest.route(9, LEVEL | 0x41);
     assert_eq!(guest.taken(), [0x41]);
     guest.route(9, MASKED | LEVEL | 0x41);
     guest.ioapic.end_of_interrupt(0x41);
-    assert_eq!(guest.taken(), []);
+    assert!(guest.taken().is_empty());
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn a_start_up_or_a_reserved_mode_sends_nothing() {
         guest.ioapic.set_level(4, Level::High);
         guest.ioapic.set_level(4, Level::Low);
     }
-    assert_eq!(guest.taken(), []);
+    assert!(guest.taken().is_empty());
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn a_pin_that_does_not_exist_is_ignored() {
     let mut guest = Guest::new();
     guest.ioapic.set_level(PINS, Level::High);
     guest.ioapic.set_level(usize::MAX, Level::High);
-    assert_eq!(guest.taken(), []);
+    assert!(guest.taken().is_empty());
 }
 
 proptest! {
