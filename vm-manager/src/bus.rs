@@ -84,7 +84,8 @@ impl Bus {
         let Some(window) = at.checked_sub(1).and_then(|at| self.windows.get(at)) else {
             return Reply::NoDevice;
         };
-        let offset = addr.0 - window.base;
+        // One of another space may begin behind the address.
+        let offset = addr.0.wrapping_sub(window.base);
         if window.space != space || offset >= window.len {
             return Reply::NoDevice;
         }
@@ -145,6 +146,7 @@ mod tests {
         assert_eq!(read(Space::Mmio, 0xfff), Reply::NoDevice);
         assert_eq!(read(Space::Mmio, 0x3000), Reply::NoDevice);
         assert_eq!(read(Space::Port, 0x2000), Reply::NoDevice);
+        assert_eq!(read(Space::Port, 0x20), Reply::NoDevice, "below all windows of its space");
         assert_eq!(bus.access(access(Space::Mmio, 0x1000, Op::Write(7)), Instant(0)), Reply::Done);
         assert_eq!(read(Space::Mmio, 0x1000), Reply::Value(7));
         bus.reset();

@@ -160,6 +160,8 @@ impl<P: PowerControl> Device for AcpiPm<P> {
         self.status = 0;
         self.enable = 0;
         self.control = control::SCI_ENABLE;
+        // The guest's time begins anew.
+        self.half_periods = 0;
     }
 }
 

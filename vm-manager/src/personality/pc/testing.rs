@@ -1,6 +1,7 @@
 //! A CPU of a PC whose every register a test sees, and that exits as it is told.
 
 use super::cpu::{PcCpu, Window};
+use super::cpuid::{Cpuid, ExtendedState, Leaf, Profile, TscRate};
 use hv_core::arch::x86_64::event::Event;
 use hv_core::arch::x86_64::exit::ArchExit;
 use hv_core::arch::x86_64::register::{
@@ -62,7 +63,12 @@ pub(crate) struct FakePcCpu {
     pub(crate) is_loaded: bool,
     /// The read that the last exit asked for.
     last: Option<Access>,
+    /// What its guest does, until there is nothing left of it: then `exits`.
+    pub(crate) script: Option<Script>,
 }
+
+/// A guest: what it does next, given its CPU.
+pub(crate) type Script = Box<dyn FnMut(&mut FakePcCpu) -> Option<Exit<ArchExit>> + Send>;
 
 impl FakePcCpu {
     /// A CPU in this mode, loaded, whose segments are flat.
@@ -85,6 +91,7 @@ impl FakePcCpu {
             behind: Duration::ZERO,
             is_loaded: true,
             last: None,
+            script: None,
         };
         cpu.set_mode(mode);
         cpu
@@ -152,7 +159,8 @@ impl GuestCpu for FakePcCpu {
         assert!(!self.is_loaded);
         let clock = Arc::clone(&self.clock);
         let exits = core::mem::take(&mut self.exits);
-        *self = Self { clock, exits, is_loaded: false, ..Self::new(Mode::Bits16) };
+        let script = self.script.take();
+        *self = Self { clock, exits, script, is_loaded: false, ..Self::new(Mode::Bits16) };
         match start {
             Start::Real { segment, offset } => self.start_real(segment, offset),
             Start::Long { entry, parameters, page_tables, .. } => {
@@ -189,7 +197,15 @@ impl GuestCpu for FakePcCpu {
         if let Some(event) = self.pending.take() {
             self.taken.push(event);
         }
-        let exit = self.exits.pop_front().unwrap_or(Exit::Idle);
+        let scripted = match self.script.take() {
+            Some(mut script) => {
+                let exit = script(self);
+                self.script = Some(script);
+                exit
+            }
+            None => None,
+        };
+        let exit = scripted.or_else(|| self.exits.pop_front()).unwrap_or(Exit::Idle);
         self.last = match exit {
             Exit::Device(access) => Some(access),
             Exit::Idle | Exit::Yield | Exit::Interrupt | Exit::Arch(_) | Exit::Fatal(_) => None,
@@ -301,18 +317,46 @@ impl PcCpu for FakePcCpu {
     }
 
     fn tsc(&self) -> u64 {
-        self.now().wrapping_add(self.tsc_offset)
+        self.now().wrapping_sub(self.behind.as_nanos() as u64).wrapping_add(self.tsc_offset)
     }
 
     fn set_tsc(&mut self, value: u64) {
-        self.tsc_offset = value.wrapping_sub(self.now());
+        self.tsc_offset = value.wrapping_sub(self.tsc().wrapping_sub(self.tsc_offset));
     }
 
     fn time_of_tsc(&self, tsc: u64) -> Instant {
-        Instant(tsc.wrapping_sub(self.tsc_offset))
+        let behind = self.behind.as_nanos() as u64;
+        Instant(tsc.wrapping_sub(self.tsc_offset).saturating_add(behind))
     }
 
     fn tsc_reference(&self) -> (u64, Instant) {
         (self.tsc(), Instant(self.now()))
     }
+}
+
+/// CPUID of a CPU that has everything that is offered.
+pub(crate) fn host_cpuid(leaf: u32, subleaf: u32) -> Leaf {
+    let [ebx, edx, ecx] = [*b"Genu", *b"ineI", *b"ntel"].map(u32::from_le_bytes);
+    match (leaf, subleaf) {
+        (0, _) => Leaf { eax: 0x1f, ebx, ecx, edx },
+        (0x8000_0000, _) => Leaf { eax: 0x8000_0008, ..Leaf::default() },
+        (1, _) => Leaf { eax: 0x306c3, ebx: 0, ecx: u32::MAX, edx: u32::MAX },
+        (0xd, 0) => Leaf { eax: 7, ebx: 832, ecx: 832, edx: 0 },
+        (0xd, 2) => Leaf { eax: 256, ebx: 576, ..Leaf::default() },
+        (7 | 0x8000_0001, 0) => Leaf { eax: 0, ebx: u32::MAX, ecx: u32::MAX, edx: u32::MAX },
+        (0x8000_0008, _) => Leaf { eax: 48 << 8 | 39, ..Leaf::default() },
+        _ => Leaf::default(),
+    }
+}
+
+/// The CPUID of a VM of two vCPUs on such a host.
+pub(crate) fn cpuid() -> Cpuid {
+    let profile = Profile {
+        vcpus: 2,
+        tsc_hz: 1_000_000_000,
+        apic_hz: 1_000_000_000,
+        tsc_rate: TscRate::Invariant,
+        extended_state: ExtendedState::Offered,
+    };
+    Cpuid::new(host_cpuid, &profile)
 }

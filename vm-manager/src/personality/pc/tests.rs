@@ -1,0 +1,7 @@
+mod clocks;
+mod exits;
+mod interrupts;
+mod loops;
+mod machine;
+mod power;
+mod startup;
