@@ -29,6 +29,8 @@ endif
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 BUILD := $(abspath build/$(ARCH))
 IMAGES := $(BUILD)/images
+# A boot sector is for a PC only.
+GUESTS_OF_OTHERS := $(if $(filter x86_64,$(ARCH)),,--exclude real)
 # What hello.bin and probe.bin are: a Linux Image, or multiboot.
 FLAT_FORM := $(if $(filter x86_64,$(ARCH)),multiboot,flatten)
 XTASK := $(TARGET_DIR)/release/xtask
@@ -43,7 +45,7 @@ CARGO ?= cargo
 CARGO_BARE ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-machine setup-tests build xtask guests image bundle iso run test test-host test-machine test-machines test-all bench check fmt clean
+.PHONY: help setup setup-machine setup-tests build xtask guests image bundle iso run test test-host test-machine test-machines test-all bench check check-guests fmt clean
 
 help: ## Explain the targets and the variables.
 	@echo "Targets:"
@@ -89,7 +91,7 @@ xtask:
 	@$(CARGO) build --quiet --release -p xtask --target-dir $(TARGET_DIR)
 
 guests: xtask
-	@cd images && $(CARGO_BARE) build --quiet --release --target $(TARGET) --target-dir $(GUEST_DIR) $(BUILD_STD)
+	@cd images && $(CARGO_BARE) build --quiet --release --workspace $(GUESTS_OF_OTHERS) --target $(TARGET) --target-dir $(GUEST_DIR) $(BUILD_STD)
 	@for guest in hello probe; do \
 		mkdir -p $(IMAGES)/$$guest && \
 		cp $(GUESTS)/$$guest $(IMAGES)/$$guest/$$guest.elf && \
@@ -150,11 +152,14 @@ check: setup-tests xtask ## What must pass before a commit: format, lints on hos
 	$(XTASK) lint
 	$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
 	$(CARGO_BARE) clippy --quiet -p roost -p shell -p vm-manager -p virtio -p net -p hv-core --target $(TARGET) $(BUILD_STD) -- -D warnings
-	@for target in $(foreach arch,$(ARCHES),$(TARGET_$(arch))); do \
-		(cd images && $(CARGO_BARE) clippy --quiet --release --target $$target --target-dir $(GUEST_DIR) $(BUILD_STD) -- -D warnings) || exit 1; \
+	@for arch in $(ARCHES); do \
+		$(MAKE) --no-print-directory check-guests ARCH=$$arch || exit 1; \
 	done
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --quiet --workspace --no-deps
 	$(CARGO) test --quiet
+
+check-guests:
+	cd images && $(CARGO_BARE) clippy --quiet --release --workspace $(GUESTS_OF_OTHERS) --target $(TARGET) --target-dir $(GUEST_DIR) $(BUILD_STD) -- -D warnings
 
 fmt: ## Format the sources.
 	$(CARGO) fmt
