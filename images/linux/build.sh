@@ -118,6 +118,15 @@ install_kernel() {
     mv "$out/$image.partial" "$out/$image"
 }
 
+# A PC's power key needs two drivers that are modules: see ./power-key.
+modules() {
+    [ "$arch" = x86_64 ] || return 0
+    echo "dir  lib 755"
+    for module in acpi/button input/evdev; do
+        echo "file lib/${module##*/}.ko 644 $(find "$work/kernel/lib/modules" -path "*/drivers/$module.ko")"
+    done
+}
+
 # The initramfs: see ./init for what it does.
 install_initrd() {
     busybox=$(find "$work/busybox" -type f -path '*bin/busybox' | head -n 1)
@@ -143,6 +152,7 @@ file sbin/power-key 755 $here/power-key
 file sbin/helper 755 $helper
 file etc/passwd 644 $here/passwd
 file etc/profile 644 $here/profile
+$(modules)
 MANIFEST
     gzip -9 -n -f "$out/initrd.cpio"
 }

@@ -2,42 +2,28 @@
 //! bare metal is the only one that the build asks for.
 //!
 //! ```text
-//! helper counter          prints the virtual counter: ticks since the machine was started
+//! helper counter          prints the CPU's counter: ticks since the machine was started
 //! helper wait-edge FILE   returns when the GPIO whose `value` file this is has become 1
+//! helper wait-key FILE    returns when the power key of this input device is pressed
 //! helper run FILE ...     becomes that program, interruptible by Ctrl-C again: a shell's background job is not
 //! ```
 #![no_std]
 #![no_main]
 
-use core::arch::{asm, global_asm};
+#[cfg_attr(target_arch = "aarch64", path = "aarch64.rs")]
+#[cfg_attr(target_arch = "x86_64", path = "x86_64.rs")]
+mod arch;
+
 use core::ffi::{CStr, c_char};
 use core::panic::PanicInfo;
 
-// The kernel's numbers: include/uapi/asm-generic/unistd.h.
-const OPENAT: usize = 56;
-const READ: usize = 63;
-const WRITE: usize = 64;
-const LSEEK: usize = 62;
-const PPOLL: usize = 73;
-const RT_SIGACTION: usize = 134;
-const EXECVE: usize = 221;
-const EXIT: usize = 93;
+use arch::{EXECVE, EXIT, LSEEK, OPENAT, PPOLL, READ, RT_SIGACTION, WRITE, call};
 
 const AT_FDCWD: isize = -100;
 const POLLPRI: i16 = 2;
 const POLLERR: i16 = 8;
 const SIGINT: usize = 2;
 const SIGQUIT: usize = 3;
-
-global_asm!(
-    ".globl _start",
-    "_start:",
-    "ldr x0, [sp]",
-    "add x1, sp, #8",
-    "bl helper_main",
-    "mov x8, #93",
-    "svc #0",
-);
 
 #[repr(C)]
 struct PollFd {
@@ -55,6 +41,7 @@ extern "C" fn helper_main(count: usize, arguments: *const *const c_char) -> usiz
     let done = match (argument(1).map(CStr::to_bytes), argument(2)) {
         (Some(b"counter"), None) => counter(),
         (Some(b"wait-edge"), Some(file)) => wait_edge(file),
+        (Some(b"wait-key"), Some(file)) => wait_key(file),
         // The kernel ends the arguments with a null pointer, and the environment is behind it.
         (Some(b"run"), Some(file)) => {
             run(file, arguments.wrapping_add(2), arguments.wrapping_add(count + 1))
@@ -65,9 +52,7 @@ extern "C" fn helper_main(count: usize, arguments: *const *const c_char) -> usiz
 }
 
 fn counter() -> Option<()> {
-    let mut value: u64;
-    // SAFETY: Linux lets programs read this register.
-    unsafe { asm!("mrs {}, cntvct_el0", out(reg) value, options(nomem, nostack)) };
+    let mut value = arch::counter();
     let mut text = [b'\n'; 21];
     let mut start = text.len() - 1;
     loop {
@@ -97,6 +82,24 @@ fn wait_edge(path: &CStr) -> Option<()> {
     }
 }
 
+/// Input devices say what happens in `struct input_event` (include/uapi/linux/input.h): two words of time, a type, a
+/// code, a value.
+fn wait_key(path: &CStr) -> Option<()> {
+    const KEY: [u8; 2] = 1_u16.to_ne_bytes();
+    const POWER: [u8; 2] = 116_u16.to_ne_bytes();
+    const PRESSED: [u8; 4] = 1_i32.to_ne_bytes();
+    let file = check(call(OPENAT, [AT_FDCWD as usize, path.as_ptr().addr(), 0, 0]))?;
+    let mut event = [0_u8; 24];
+    loop {
+        let buffer = event.as_mut_ptr().expose_provenance();
+        check(call(READ, [file, buffer, event.len(), 0]))?;
+        let [.., a, b, c, d, e, f, g, h] = event;
+        if [a, b] == KEY && [c, d] == POWER && [e, f, g, h] == PRESSED {
+            return Some(());
+        }
+    }
+}
+
 /// POSIX has a shell start background jobs with both signals ignored, and shells leave it so.
 fn run(
     file: &CStr,
@@ -118,17 +121,6 @@ fn run(
 
 fn check(result: isize) -> Option<usize> {
     usize::try_from(result).ok()
-}
-
-fn call(number: usize, arguments: [usize; 4]) -> isize {
-    let [a, b, c, d] = arguments;
-    let result: usize;
-    // SAFETY: the kernel keeps all registers but x0; callers pass pointers to what they own.
-    unsafe {
-        asm!("svc #0", in("x8") number, inlateout("x0") a => result, in("x1") b, in("x2") c,
-            in("x3") d, in("x4") 0, options(nostack));
-    }
-    result as isize
 }
 
 #[panic_handler]
