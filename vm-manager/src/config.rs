@@ -4,13 +4,13 @@
 //! name = "linux"                  # letters, digits, - _ . ; the file's name if left out
 //! vcpus = 2                       # 1 to 8
 //! memory = "256M"                 # in steps of 2M
-//! gic = 3                         # 2 or 3; what the host has if left out
+//! gic = 3                         # AArch64 only: 2 or 3; what the host has if left out
 //!
 //! [boot]
 //! kernel = "linux/Image"          # in images/
 //! format = "auto"                 # auto, linux, elf, flat
 //! load_address = 0x40000000       # for flat: where it goes; for linux: its 2 MiB-aligned base
-//! entry = 0x40000000              # for flat: where it starts
+//! entry = 0x40000000              # for flat: where it starts, on x86-64 in real mode
 //! initrd = "linux/initrd.cpio.gz"
 //! cmdline = "console=ttyAMA0"
 //!
@@ -67,11 +67,11 @@ pub enum ImageFormat {
     /// Whatever its first bytes say.
     #[default]
     Auto,
-    /// An arm64 Linux `Image`.
+    /// A Linux kernel: an arm64 `Image`, an x86 `bzImage`.
     Linux,
-    /// An ELF file for AArch64.
+    /// An ELF file; on x86-64 with a PVH note or a multiboot header.
     Elf,
-    /// Raw bytes.
+    /// Raw bytes; on x86-64 code for real mode.
     Flat,
 }
 
@@ -145,7 +145,7 @@ pub struct VmConfig {
     pub vcpus: u8,
     /// RAM in bytes, a multiple of 2 MiB.
     pub memory_bytes: u64,
-    /// Its interrupt controller; `None` for what the host has.
+    /// Its interrupt controller, of an AArch64 machine; `None` for what the host has.
     pub gic: Option<GicVersion>,
     /// What it starts from.
     pub boot: Boot,

@@ -45,11 +45,10 @@ impl<P: PcPlatform> Pc<P> {
         register: Register,
         core: &mut Core<P>,
     ) -> Result<u64, GeneralProtection> {
-        if let Some(register) = of_the_cpu(register) {
-            return Ok(core.cpu.system(register));
-        }
         let Some(port) = self.port(core) else { return Err(GeneralProtection) };
         match register {
+            Register::Cpu(register) => Ok(core.cpu.system(register)),
+            Register::Efer => Ok(core.cpu.system(SystemRegister::Efer)),
             Register::Tsc => Ok(core.cpu.tsc()),
             Register::ApicBase => Ok(port.apic().lock().base()),
             Register::TscDeadline => {
@@ -62,7 +61,6 @@ impl<P: PcPlatform> Pc<P> {
             Register::SystemTime => Ok(core.private.clock.register()),
             // It is not kept: the clock was written once.
             Register::WallClock => Ok(0),
-            _ => Err(GeneralProtection),
         }
     }
 
@@ -122,22 +120,22 @@ impl<P: PcPlatform> Pc<P> {
         core: &mut Core<P>,
         vm: &Vm<P>,
     ) -> ControlFlow<Stop> {
-        if register == Register::Efer {
-            let state = exits::control_state(&core.cpu);
-            match self.offered.efer(value, &state) {
-                Ok(new) => {
-                    core.cpu.finish();
-                    core.cpu.set_system(SystemRegister::Efer, new);
-                }
-                Err(Protection) => exits::protect(core),
-            }
-            return Continue(());
-        }
-        if let Some(register) = of_the_cpu(register) {
-            core.cpu.set_system(register, value);
-            return exits::conclude(Ok(()), core);
-        }
         match register {
+            Register::Cpu(register) => {
+                core.cpu.set_system(register, value);
+                exits::conclude(Ok(()), core)
+            }
+            Register::Efer => {
+                match self.offered.efer(value, &exits::control_state(&core.cpu)) {
+                    Ok(new) => {
+                        // Stepped over first, in the mode in which the instruction ran.
+                        core.cpu.finish();
+                        core.cpu.set_system(SystemRegister::Efer, new);
+                    }
+                    Err(Protection) => exits::protect(core),
+                }
+                Continue(())
+            }
             Register::Tsc => {
                 core.cpu.set_tsc(value);
                 core.cpu.finish();
@@ -171,7 +169,6 @@ impl<P: PcPlatform> Pc<P> {
             Register::X2Apic(offset) => {
                 self.write_apic(X2APIC + u32::from(offset), value, port, core)
             }
-            _ => exits::conclude(Err(GeneralProtection), core),
         }
     }
 
@@ -212,29 +209,4 @@ impl<P: PcPlatform> Pc<P> {
         let reference = Reference { tsc, guest, behind_ns };
         core.private.clock.write(reference, &self.pace, memory);
     }
-}
-
-/// The register of the CPU that an MSR is, if it is nothing more.
-const fn of_the_cpu(register: Register) -> Option<SystemRegister> {
-    Some(match register {
-        Register::SysenterCs => SystemRegister::SysenterCs,
-        Register::SysenterEsp => SystemRegister::SysenterEsp,
-        Register::SysenterEip => SystemRegister::SysenterEip,
-        Register::Pat => SystemRegister::Pat,
-        Register::Efer => SystemRegister::Efer,
-        Register::Star => SystemRegister::Star,
-        Register::Lstar => SystemRegister::Lstar,
-        Register::Cstar => SystemRegister::Cstar,
-        Register::SyscallMask => SystemRegister::SyscallMask,
-        Register::FsBase => SystemRegister::FsBase,
-        Register::GsBase => SystemRegister::GsBase,
-        Register::KernelGsBase => SystemRegister::KernelGsBase,
-        Register::TscAux => SystemRegister::TscAux,
-        Register::Tsc
-        | Register::ApicBase
-        | Register::TscDeadline
-        | Register::X2Apic(_)
-        | Register::WallClock
-        | Register::SystemTime => return None,
-    })
 }

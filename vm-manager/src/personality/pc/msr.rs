@@ -6,45 +6,24 @@
 mod mtrr;
 
 use super::cpuid::Vendor;
+use hv_core::arch::x86_64::register::SystemRegister;
 use mtrr::Mtrrs;
 
 /// A register that lives elsewhere: in the vCPU, its local APIC or its clock.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Register {
+    /// One that the CPU keeps, and that depends on nothing else.
+    Cpu(SystemRegister),
     /// 0x10: the time-stamp counter.
     Tsc,
     /// 0x1b: the base and the mode of the local APIC.
     ApicBase,
-    /// 0x174.
-    SysenterCs,
-    /// 0x175.
-    SysenterEsp,
-    /// 0x176.
-    SysenterEip,
-    /// 0x277: the page attribute table.
-    Pat,
     /// 0x6e0.
     TscDeadline,
     /// 0x800 to 0x8ff: a register of the local APIC, by its offset in the APIC page divided by 16.
     X2Apic(u8),
     /// 0xc000_0080.
     Efer,
-    /// 0xc000_0081.
-    Star,
-    /// 0xc000_0082.
-    Lstar,
-    /// 0xc000_0083.
-    Cstar,
-    /// 0xc000_0084.
-    SyscallMask,
-    /// 0xc000_0100.
-    FsBase,
-    /// 0xc000_0101.
-    GsBase,
-    /// 0xc000_0102.
-    KernelGsBase,
-    /// 0xc000_0103.
-    TscAux,
     /// 0x4b56_4d00: where the wall clock is to be written (Linux, Documentation/virt/kvm/x86/msr.rst).
     WallClock,
     /// 0x4b56_4d01: where the paravirtual clock is to be kept, bit 0 if it is.
@@ -193,28 +172,28 @@ const fn is_quiet(index: u32) -> bool {
 }
 
 const fn register(index: u32) -> Option<Register> {
-    Some(match index {
-        0x10 => Register::Tsc,
-        0x1b => Register::ApicBase,
-        0x174 => Register::SysenterCs,
-        0x175 => Register::SysenterEsp,
-        0x176 => Register::SysenterEip,
-        0x277 => Register::Pat,
-        0x6e0 => Register::TscDeadline,
-        0x800..=0x8ff => Register::X2Apic(index as u8),
-        0xc000_0080 => Register::Efer,
-        0xc000_0081 => Register::Star,
-        0xc000_0082 => Register::Lstar,
-        0xc000_0083 => Register::Cstar,
-        0xc000_0084 => Register::SyscallMask,
-        0xc000_0100 => Register::FsBase,
-        0xc000_0101 => Register::GsBase,
-        0xc000_0102 => Register::KernelGsBase,
-        0xc000_0103 => Register::TscAux,
-        0x4b56_4d00 => Register::WallClock,
-        0x4b56_4d01 => Register::SystemTime,
+    Some(Register::Cpu(match index {
+        0x10 => return Some(Register::Tsc),
+        0x1b => return Some(Register::ApicBase),
+        0x174 => SystemRegister::SysenterCs,
+        0x175 => SystemRegister::SysenterEsp,
+        0x176 => SystemRegister::SysenterEip,
+        0x277 => SystemRegister::Pat,
+        0x6e0 => return Some(Register::TscDeadline),
+        0x800..=0x8ff => return Some(Register::X2Apic(index as u8)),
+        0xc000_0080 => return Some(Register::Efer),
+        0xc000_0081 => SystemRegister::Star,
+        0xc000_0082 => SystemRegister::Lstar,
+        0xc000_0083 => SystemRegister::Cstar,
+        0xc000_0084 => SystemRegister::SyscallMask,
+        0xc000_0100 => SystemRegister::FsBase,
+        0xc000_0101 => SystemRegister::GsBase,
+        0xc000_0102 => SystemRegister::KernelGsBase,
+        0xc000_0103 => SystemRegister::TscAux,
+        0x4b56_4d00 => return Some(Register::WallClock),
+        0x4b56_4d01 => return Some(Register::SystemTime),
         _ => return None,
-    })
+    }))
 }
 
 /// Whether a register can have this value. What depends on more than the value, the register's owner checks.
@@ -222,26 +201,39 @@ fn can_have(register: Register, value: u64) -> bool {
     /// SCE, LME, LMA, NXE, FFXSR.
     const EFER: u64 = 1 | 1 << 8 | 1 << 10 | 1 << 11 | 1 << 14;
     match register {
+        Register::Cpu(register) => can_be(register, value),
         Register::Efer => value & !EFER == 0,
-        Register::Pat => value.to_le_bytes().iter().all(|kind| matches!(kind, 0 | 1 | 4..=7)),
-        Register::Lstar
-        | Register::Cstar
-        | Register::FsBase
-        | Register::GsBase
-        | Register::KernelGsBase
-        | Register::SysenterEsp
-        | Register::SysenterEip => is_canonical(value),
-        // SyscallMask: bits 63:32 are reserved, and AMD's ignore them. TscAux: SDM vol. 4.
-        Register::TscAux => value >> 32 == 0,
         Register::Tsc
         | Register::ApicBase
-        | Register::SysenterCs
         | Register::TscDeadline
         | Register::X2Apic(_)
-        | Register::Star
-        | Register::SyscallMask
         | Register::WallClock
         | Register::SystemTime => true,
+    }
+}
+
+fn can_be(register: SystemRegister, value: u64) -> bool {
+    match register {
+        SystemRegister::Pat => value.to_le_bytes().iter().all(|kind| matches!(kind, 0 | 1 | 4..=7)),
+        SystemRegister::Lstar
+        | SystemRegister::Cstar
+        | SystemRegister::FsBase
+        | SystemRegister::GsBase
+        | SystemRegister::KernelGsBase
+        | SystemRegister::SysenterEsp
+        | SystemRegister::SysenterEip => is_canonical(value),
+        // SyscallMask: bits 63:32 are reserved, and AMD's ignore them. TscAux: SDM vol. 4.
+        SystemRegister::TscAux => value >> 32 == 0,
+        SystemRegister::SysenterCs | SystemRegister::Star | SystemRegister::SyscallMask => true,
+        // No MSRs.
+        SystemRegister::Cr0
+        | SystemRegister::Cr2
+        | SystemRegister::Cr3
+        | SystemRegister::Cr4
+        | SystemRegister::Dr6
+        | SystemRegister::Dr7
+        | SystemRegister::Efer
+        | SystemRegister::Xcr0 => false,
     }
 }
 
@@ -277,7 +269,7 @@ mod tests {
             (0x80b, Register::X2Apic(0x0b)),
             (0x8ff, Register::X2Apic(0xff)),
             (0xc000_0080, Register::Efer),
-            (0xc000_0102, Register::KernelGsBase),
+            (0xc000_0102, Register::Cpu(SystemRegister::KernelGsBase)),
             (0x4b56_4d01, Register::SystemTime),
         ] {
             assert_eq!(msrs.read(index), Read::Register(register));
@@ -300,9 +292,10 @@ mod tests {
         ] {
             assert_eq!(msrs.write(index, value), Write::Fault, "{index:#x}");
         }
-        let written = Write::Register(Register::Lstar, 0xffff_8000_0000_0000);
+        let written = Write::Register(Register::Cpu(SystemRegister::Lstar), 0xffff_8000_0000_0000);
         assert_eq!(msrs.write(0xc000_0082, 0xffff_8000_0000_0000), written);
-        assert_eq!(msrs.write(0x277, PAT_AT_RESET), Write::Register(Register::Pat, PAT_AT_RESET));
+        let written = Write::Register(Register::Cpu(SystemRegister::Pat), PAT_AT_RESET);
+        assert_eq!(msrs.write(0x277, PAT_AT_RESET), written);
     }
 
     #[test]

@@ -234,7 +234,7 @@ mod tests {
         let shift = i8::from_le_bytes(number(page, 28));
         let delta = if shift < 0 { delta >> -shift } else { delta << shift };
         let multiplier = u32::from_le_bytes(number(page, 24));
-        let passed = (u128::from(delta) * u128::from(multiplier) >> 32) as u64;
+        let passed = ((u128::from(delta) * u128::from(multiplier)) >> 32) as u64;
         u64::from_le_bytes(number(page, 16)) + passed
     }
 

@@ -16,13 +16,21 @@ use std::sync::{Arc, Mutex};
 
 const MS: u64 = 1_000_000;
 
+/// What came of a run.
+struct Ran {
+    /// The times and vectors of the interrupts that were taken.
+    taken: Vec<(u64, u8)>,
+    shared: Arc<Shared<FakePc>>,
+    vm: Arc<Vm<FakePc>>,
+}
+
 type Notes = Arc<Mutex<Vec<(u64, u8)>>>;
 
-/// Runs `script` until `end`, and returns the times and vectors of the interrupts that it took.
+/// Runs `script` until `end`.
 fn run(
     end: u64,
     mut script: impl FnMut(&mut FakePcCpu, usize) -> Exit<ArchExit> + Send + 'static,
-) -> (Vec<(u64, u8)>, Arc<Shared<FakePc>>, Arc<Vm<FakePc>>) {
+) -> Ran {
     let platform = FakePc::new();
     let notes = Notes::default();
     let (taken, mut step) = (Arc::clone(&notes), 0);
@@ -51,8 +59,8 @@ fn run(
         cpu.turn(end);
     }
     assert!(shared.platform().now() >= end, "it does not get there");
-    let notes = notes.lock().unwrap().clone();
-    (notes, shared, vm)
+    let taken = notes.lock().unwrap().clone();
+    Ran { taken, shared, vm }
 }
 
 fn write(index: u32, value: u64) -> Exit<ArchExit> {
@@ -71,7 +79,7 @@ fn set_up(step: usize) -> Option<Exit<ArchExit>> {
 
 #[test]
 fn a_halted_cpu_wakes_for_each_tick_without_leaving_its_loop() {
-    let (taken, shared, vm) = run(10 * MS, |cpu, step| {
+    let Ran { taken, shared, vm } = run(10 * MS, |cpu, step| {
         cpu.rflags |= flags::IF;
         set_up(step).unwrap_or(match step % 3 {
             0 => write(0x6e0, (step as u64 / 3) * MS),
@@ -88,7 +96,7 @@ fn a_halted_cpu_wakes_for_each_tick_without_leaving_its_loop() {
 
 #[test]
 fn a_cpu_that_halts_with_interrupts_off_sleeps_for_ever() {
-    let (taken, _, vm) = run(50 * MS, |cpu, step| {
+    let Ran { taken, vm, .. } = run(50 * MS, |cpu, step| {
         cpu.rflags &= !flags::IF;
         set_up(step).unwrap_or(match step {
             3 => write(0x6e0, MS),
@@ -103,7 +111,7 @@ fn a_cpu_that_halts_with_interrupts_off_sleeps_for_ever() {
 #[test]
 fn a_deadline_that_moves_is_met_by_a_cpu_that_computes() {
     // It exits for an interrupt of the host whenever one waits.
-    let (taken, ..) = run(10 * MS, |cpu, step| {
+    let Ran { taken, .. } = run(10 * MS, |cpu, step| {
         cpu.rflags |= flags::IF;
         set_up(step).unwrap_or_else(|| match step {
             3 => write(0x6e0, 5 * MS),

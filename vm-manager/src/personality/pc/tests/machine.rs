@@ -309,7 +309,7 @@ impl Machine {
     pub(super) fn input(&mut self, vcpu: usize, port: u16) -> u8 {
         match self.port(vcpu, port, Width::B1, Op::Read) {
             Reply::Value(value) => value as u8,
-            other => panic!("{other:?}"),
+            other @ (Reply::Done | Reply::NoDevice | Reply::Ends(_)) => panic!("{other:?}"),
         }
     }
 
