@@ -126,15 +126,8 @@ impl fmt::Display for MissingEpt {
     }
 }
 
-/// How much of the TLB an INVEPT or INVVPID forgets at least: its type operand is the number.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[repr(u64)]
-pub enum Invalidation {
-    /// What belongs to one EPT pointer or VPID.
-    Single = 1,
-    /// All.
-    All = 2,
-}
+/// The type of INVEPT and INVVPID that forgets what belongs to any EPT pointer or VPID (SDM vol. 3C, 31.3).
+pub const ALL_CONTEXTS: u64 = 2;
 
 impl Capabilities {
     /// Reads the capability MSRs. `rdmsr` is called for none that the CPU does not have.
@@ -218,11 +211,12 @@ impl Capabilities {
     ///
     /// What it lacks.
     pub fn check_ept(&self) -> Result<(), MissingEpt> {
-        const NEEDED: [(u32, &str); 4] = [
+        const NEEDED: [(u32, &str); 5] = [
             (6, "page walks of four levels"),
             (14, "write-back tables"),
             (16, "pages of 2 MiB"),
             (20, "INVEPT"),
+            (26, "INVEPT of all contexts"),
         ];
         let missing = NEEDED.iter().find(|(bit, _)| self.ept_vpid & 1 << bit == 0);
         missing.map_or(Ok(()), |(_, what)| Err(MissingEpt(what)))
@@ -249,21 +243,12 @@ impl Capabilities {
         root | WRITE_BACK | FOUR_LEVELS
     }
 
-    /// The narrowest INVEPT that there is.
+    /// Whether VPIDs are to be used: whoever has them must be able to have all of them forgotten (A.10).
     #[must_use]
-    pub const fn invept(&self) -> Invalidation {
-        if self.ept_vpid & 1 << 25 != 0 { Invalidation::Single } else { Invalidation::All }
-    }
-
-    /// The narrowest INVVPID that there is; `None`: VPIDs are not to be used.
-    #[must_use]
-    pub fn invvpid(&self) -> Option<Invalidation> {
-        let has = |bit: u32| self.ept_vpid & 1 << bit != 0;
-        match (has(32), has(41), has(42)) {
-            (true, true, _) => Some(Invalidation::Single),
-            (true, false, true) => Some(Invalidation::All),
-            _ => None,
-        }
+    pub const fn can_forget_vpids(&self) -> bool {
+        const INVVPID: u64 = 1 << 32;
+        const OF_ALL: u64 = 1 << 42;
+        self.ept_vpid & (INVVPID | OF_ALL) == INVVPID | OF_ALL
     }
 }
 
@@ -309,8 +294,7 @@ pub(super) mod tests {
         assert_eq!(cpu.preemption_timer_shift(), 5);
         assert_eq!(cpu.check_ept(), Ok(()));
         assert!(cpu.has_huge_pages() && cpu.has_dirty_bits());
-        assert_eq!(cpu.invept(), Invalidation::Single);
-        assert_eq!(cpu.invvpid(), Some(Invalidation::Single));
+        assert!(cpu.can_forget_vpids());
         assert_eq!(cpu.ept_pointer(0x1234_5000), 0x1234_501e);
     }
 
@@ -339,6 +323,6 @@ pub(super) mod tests {
             cpu.check_ept().unwrap_err().to_string(),
             "the CPU's EPT lacks page walks of four levels"
         );
-        assert_eq!(cpu.invvpid(), None);
+        assert!(!cpu.can_forget_vpids());
     }
 }

@@ -143,6 +143,8 @@ const NEEDED: &[Control] = &[
     Control::MWAIT_EXITING,
     Control::RDPMC_EXITING,
     Control::MONITOR_EXITING,
+    Control::CR8_LOAD_EXITING,
+    Control::CR8_STORE_EXITING,
     Control::IO_BITMAPS,
     Control::MSR_BITMAPS,
     Control::SECONDARY_CONTROLS,
@@ -165,8 +167,6 @@ const SWITCHED: &[Control] = &[Control::INTERRUPT_WINDOW_EXITING, Control::GUEST
 /// These are used where they are. What the guest's CPUID may offer depends on the enabling ones among them.
 const WISHED: &[Control] = &[
     Control::VIRTUAL_NMIS,
-    Control::PREEMPTION_TIMER,
-    Control::TPR_SHADOW,
     Control::VPID,
     Control::RDTSCP,
     Control::INVPCID,
@@ -227,11 +227,8 @@ impl Controls {
             *value = field(group, cpu.allowed(group))?;
         }
         let mut controls = Self { values };
-        if !controls.has(Control::TPR_SHADOW) {
-            // Else the guest would have the host's CR8.
-            for control in [Control::CR8_LOAD_EXITING, Control::CR8_STORE_EXITING] {
-                controls.require(cpu, control)?;
-            }
+        if !cpu.can_forget_vpids() {
+            controls.renounce(Control::VPID);
         }
         // 27.2.1.1: the NMI window needs virtual NMIs, and both need NMI exiting, which is needed anyway.
         if controls.has(Control::VIRTUAL_NMIS) {
@@ -259,14 +256,12 @@ impl Controls {
         self.value(control.group) & control.mask() != 0
     }
 
-    fn require(&mut self, cpu: &Capabilities, control: Control) -> Result<(), Unsuitable> {
-        cpu.allowed(control.group).check(control)?;
+    fn renounce(&mut self, control: Control) {
         for (value, group) in self.values.iter_mut().zip(Group::ALL) {
             if group == control.group {
-                *value |= control.mask();
+                *value &= !control.mask();
             }
         }
-        Ok(())
     }
 }
 
@@ -300,14 +295,14 @@ mod tests {
     #[test]
     fn a_haswell_runs_guests() {
         let controls = Controls::new(&Capabilities::read(haswell)).unwrap();
-        assert_eq!(controls.value(Group::Pin), 0x16 | 0x69);
+        assert_eq!(controls.value(Group::Pin), 0x16 | 0x29);
         for control in NEEDED.iter().chain(WISHED) {
             assert!(controls.has(*control), "{}", control.name());
         }
         for control in UNWANTED.iter().chain(SWITCHED) {
             assert!(!controls.has(*control), "{}", control.name());
         }
-        assert!(!controls.has(Control::CR8_LOAD_EXITING));
+        assert!(!controls.has(Control::PREEMPTION_TIMER), "it would run down at once");
     }
 
     #[test]
@@ -345,15 +340,11 @@ mod tests {
     }
 
     #[test]
-    fn without_a_tpr_shadow_cr8_exits() {
+    fn vpids_that_cannot_be_forgotten_are_not_used() {
         let cpu = Capabilities::read(|number| {
-            let absent = u64::from(Control::TPR_SHADOW.mask()) << 32;
-            haswell(number) & !if number == 0x48e { absent } else { 0 }
+            haswell(number) & !if number == 0x48c { 1 << 42 } else { 0 }
         });
-        let controls = Controls::new(&cpu).unwrap();
-        assert!(
-            controls.has(Control::CR8_LOAD_EXITING) && controls.has(Control::CR8_STORE_EXITING)
-        );
+        assert!(!Controls::new(&cpu).unwrap().has(Control::VPID));
     }
 
     proptest! {
