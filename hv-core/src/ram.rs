@@ -188,7 +188,37 @@ impl GuestRam {
     }
 }
 
+/// Eight bytes of a guest's RAM, to be looked at again and again.
+#[derive(Debug)]
+pub(crate) struct RamWord {
+    addr: u64,
+    /// Whose they are.
+    _frames: Arc<GuestFrames>,
+}
+
+impl RamWord {
+    /// What they hold now.
+    #[inline]
+    pub(crate) fn read(&self) -> u64 {
+        let mut bytes = [0; 8];
+        // SAFETY: `GuestFrames::word` found them within the frames that we hold on to.
+        unsafe { memory::copy_from(self.addr, &mut bytes) };
+        u64::from_le_bytes(bytes)
+    }
+}
+
 impl GuestFrames {
+    /// The eight bytes at `addr`, if they are RAM and in one page.
+    pub(crate) fn word(self: &Arc<Self>, addr: GuestPhysAddr) -> Option<RamWord> {
+        const PAGE: u64 = crate::paging::PAGE_SIZE;
+        if addr.0 % PAGE > PAGE - 8 {
+            return None;
+        }
+        // Runs consist of whole pages.
+        let (run, within) = self.run_at(addr.0)?;
+        Some(RamWord { addr: run.frames.addr() + within, _frames: Arc::clone(self) })
+    }
+
     fn run_at(&self, gpa: u64) -> Option<(&Run, u64)> {
         let index = self.runs.partition_point(|run| run.start <= gpa).checked_sub(1)?;
         let run = self.runs.get(index)?;

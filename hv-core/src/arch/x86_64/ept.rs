@@ -1,5 +1,6 @@
 //! Extended page tables. Intel SDM vol. 3C, 29.3.
 
+use super::vmx::host;
 use crate::paging::{Format, Kind, Memory, Perms};
 
 /// EPT with a page walk of four levels.
@@ -11,6 +12,10 @@ const LARGE: u64 = 1 << 7;
 
 impl Format for Ept {
     const ROOT_LEVEL: u32 = 3;
+
+    fn largest_leaf() -> u32 {
+        if host::has_huge_pages() { 2 } else { 1 }
+    }
 
     fn table(addr: u64) -> u64 {
         addr | RWX

@@ -6,6 +6,17 @@
 const ERROR_CODE: u64 = 1 << 11;
 const VALID: u64 = 1 << 31;
 
+/// What a vCPU is waiting to be able to take.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Window {
+    /// Nothing.
+    Closed,
+    /// An interrupt: [`InterruptWindow`](super::exit::ArchExit::InterruptWindow) comes once it can take one.
+    Interrupt,
+    /// An NMI: [`NmiWindow`](super::exit::ArchExit::NmiWindow) comes once it can take one.
+    Nmi,
+}
+
 /// What kind of event; the number is the type in the field.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
@@ -68,11 +79,20 @@ impl Event {
 
     /// A non-maskable interrupt.
     pub const NMI: Self = Self { vector: 2, kind: EventKind::Nmi, error_code: None };
+    /// #DB.
+    pub const DEBUG: Self = Self { vector: 1, kind: EventKind::Exception, error_code: None };
     /// #UD.
     pub const UNDEFINED: Self = Self { vector: 6, kind: EventKind::Exception, error_code: None };
     /// #GP(0).
     pub const PROTECTION: Self =
         Self { vector: 13, kind: EventKind::Exception, error_code: Some(0) };
+
+    /// Whether the instruction that raised it raises it again: when its delivery was interrupted, RIP is still at INT n, INT1,
+    /// INT3 or INTO, which SVM calls an exception, and so nothing is to be handed in again.
+    #[must_use]
+    pub const fn is_redone(self) -> bool {
+        self.kind.is_software() || matches!((self.kind, self.vector), (EventKind::Exception, 3 | 4))
+    }
 
     /// The event in an IDT-vectoring information field and its error-code field; `None` if there is none, or one of a
     /// reserved type. SDM vol. 3C, 25.9.3.

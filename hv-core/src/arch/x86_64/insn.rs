@@ -44,6 +44,23 @@ mod stubs {
     }
 }
 
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+mod virt_stubs {
+    use super::super::vcpu::registers::Registers;
+    use super::super::vmx::vmcs;
+    use core::mem::offset_of;
+
+    core::arch::global_asm!(
+        include_str!("virt.S"),
+        host_rsp = const offset_of!(Registers, host_rsp),
+        host_rsp_field = const vmcs::host::RSP,
+    );
+
+    unsafe extern "C" {
+        pub(super) safe fn roost_vmx_exit();
+    }
+}
+
 /// One block of assembly on the target; elsewhere `$otherwise`.
 macro_rules! on_target {
     ({ $($target:tt)* } else { $($otherwise:tt)* }) => {{
@@ -53,8 +70,8 @@ macro_rules! on_target {
         { $($otherwise)* }
     }};
 }
-#[expect(unused_imports, reason = "for modules below")]
-pub(super) use on_target;
+
+pub(super) mod virt;
 
 /// Where our image lies.
 pub(super) fn image_layout() -> ImageLayout {

@@ -1,5 +1,6 @@
 //! Nested page tables. AMD APM vol. 2, 15.25; the entries are those of long mode, 5.3.
 
+use super::svm::host;
 use crate::paging::{Format, Kind, Memory, Perms};
 
 /// NPT with a page walk of four levels.
@@ -16,6 +17,10 @@ const NO_EXECUTE: u64 = 1 << 63;
 
 impl Format for Npt {
     const ROOT_LEVEL: u32 = 3;
+
+    fn largest_leaf() -> u32 {
+        if host::has_huge_pages() { 2 } else { 1 }
+    }
 
     fn table(addr: u64) -> u64 {
         addr | PRESENT | WRITABLE | USER

@@ -7,6 +7,7 @@
 use super::descriptors::Descriptors;
 use super::insn;
 use super::interrupts::Pending;
+use super::virt::PerCpuVirt;
 use alloc::boxed::Box;
 use alloc::string::String;
 
@@ -20,6 +21,8 @@ pub(super) struct PerCpu {
     apic_id: u32,
     /// Interrupts that came in.
     pub(super) pending: Pending,
+    /// What virtualization keeps for it.
+    pub(super) virt: PerCpuVirt,
     descriptors: &'static Descriptors,
 }
 
@@ -27,7 +30,8 @@ impl PerCpu {
     /// The CPU of number `index`, with tables of its own.
     pub(super) fn new(index: usize, apic_id: u32) -> &'static Self {
         let descriptors = Descriptors::new();
-        Box::leak(Box::new(Self { index, apic_id, pending: Pending::new(), descriptors }))
+        let (pending, virt) = (Pending::new(), PerCpuVirt::new());
+        Box::leak(Box::new(Self { index, apic_id, pending, virt, descriptors }))
     }
 
     /// Puts the pointer to it where the CPU with this stack looks for it.

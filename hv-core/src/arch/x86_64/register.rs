@@ -139,6 +139,14 @@ pub mod cr0 {
 
 /// Bits of CR4.
 pub mod cr4 {
+    /// Virtual-8086 mode extensions.
+    pub const VME: u64 = 1;
+    /// Virtual interrupts in protected mode.
+    pub const PVI: u64 = 1 << 1;
+    /// RDTSC is privileged.
+    pub const TSD: u64 = 1 << 2;
+    /// Debugging extensions.
+    pub const DE: u64 = 1 << 3;
     /// Page size extensions.
     pub const PSE: u64 = 1 << 4;
     /// Physical address extension.

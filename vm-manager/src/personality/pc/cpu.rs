@@ -1,22 +1,13 @@
 //! What the `pc` machine needs of its CPUs beyond what all guest CPUs have. VMX and SVM give the same.
 
 use hv_core::arch::x86_64::event::Event;
+pub use hv_core::arch::x86_64::event::Window;
 use hv_core::arch::x86_64::exit::ArchExit;
 use hv_core::arch::x86_64::register::{Segment, SegmentName, SystemRegister};
 use hv_core::arch::x86_64::start::Start;
+use hv_core::arch::x86_64::vcpu::Vcpu;
 use hv_core::time::Instant;
 use hv_core::vcpu::GuestCpu;
-
-/// What a vCPU is waiting to be able to take.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Window {
-    /// Nothing.
-    Closed,
-    /// An interrupt: [`ArchExit::InterruptWindow`] comes once it can take one.
-    Interrupt,
-    /// An NMI: [`ArchExit::NmiWindow`] comes once it can take one.
-    Nmi,
-}
 
 /// A guest CPU of a PC. It is loaded, unless a method says otherwise. Setters check nothing: the machine does.
 pub trait PcCpu: GuestCpu<ArchExit = ArchExit, Start = Start> {
@@ -58,4 +49,87 @@ pub trait PcCpu: GuestCpu<ArchExit = ArchExit, Start = Start> {
     fn time_of_tsc(&self, tsc: u64) -> Instant;
     /// How its TSC maps to the guest's time, for the paravirtual clock: a TSC value, and the time of the host then.
     fn tsc_reference(&self) -> (u64, Instant);
+}
+
+impl PcCpu for Vcpu {
+    #[inline]
+    fn general(&self, index: u8) -> u64 {
+        self.general(index)
+    }
+
+    #[inline]
+    fn set_general(&mut self, index: u8, value: u64) {
+        self.set_general(index, value);
+    }
+
+    #[inline]
+    fn rip(&self) -> u64 {
+        self.rip()
+    }
+
+    #[inline]
+    fn set_rip(&mut self, value: u64) {
+        self.set_rip(value);
+    }
+
+    fn rflags(&self) -> u64 {
+        self.rflags()
+    }
+
+    fn set_rflags(&mut self, value: u64) {
+        self.set_rflags(value);
+    }
+
+    fn segment(&self, name: SegmentName) -> Segment {
+        self.segment(name)
+    }
+
+    #[inline]
+    fn privilege(&self) -> u8 {
+        self.privilege()
+    }
+
+    #[inline]
+    fn system(&self, register: SystemRegister) -> u64 {
+        self.system(register)
+    }
+
+    fn set_system(&mut self, register: SystemRegister, value: u64) {
+        self.set_system(register, value);
+    }
+
+    #[inline]
+    fn can_take_interrupt(&self) -> bool {
+        self.can_take_interrupt()
+    }
+
+    fn can_take_nmi(&self) -> bool {
+        self.can_take_nmi()
+    }
+
+    #[inline]
+    fn inject(&mut self, event: Event) {
+        self.inject(event);
+    }
+
+    #[inline]
+    fn set_window(&mut self, window: Window) {
+        self.set_window(window);
+    }
+
+    fn tsc(&self) -> u64 {
+        self.tsc()
+    }
+
+    fn set_tsc(&mut self, value: u64) {
+        self.set_tsc(value);
+    }
+
+    fn time_of_tsc(&self, tsc: u64) -> Instant {
+        self.time_of_tsc(tsc)
+    }
+
+    fn tsc_reference(&self) -> (u64, Instant) {
+        self.tsc_reference()
+    }
 }

@@ -1,0 +1,335 @@
+//! One guest CPU on AMD SVM. AMD APM vol. 2, chapter 15.
+
+mod access;
+mod nmi;
+mod setup;
+
+use super::code::{Code, Named};
+use super::decode::{self, DecodeAssists, Information};
+use super::host::{self, Features};
+use super::intercept;
+use super::length::{CodeSize, Fetched, Lengths, Place};
+use super::virtual_interrupt;
+use super::vmcb::{Clean, Group, TlbControl, Vmcb};
+use crate::arch::x86_64::event::{Event, EventKind, Window};
+use crate::arch::x86_64::exit::ArchExit;
+use crate::arch::x86_64::fpu::ExtendedState;
+use crate::arch::x86_64::insn as host_insn;
+use crate::arch::x86_64::insn::virt as insn;
+use crate::arch::x86_64::msr;
+use crate::arch::x86_64::page::Page;
+use crate::arch::x86_64::register::{Segment, cr0, efer, flags};
+use crate::arch::x86_64::space::{Flush, Tag, Translation};
+use crate::arch::x86_64::vcpu::debug::DebugAddresses;
+use crate::arch::x86_64::vcpu::registers::Registers;
+use crate::arch::x86_64::vcpu::trail::Trail;
+use crate::arch::x86_64::vcpu::tsc::GuestTsc;
+use crate::arch::x86_64::virt::{self, PerCpuVirt};
+use crate::arch::x86_64::walk::{self, Purpose};
+use crate::exit::Exit;
+use crate::guest::{GuestMemory, GuestPhysAddr, Width};
+use crate::ram::GuestFrames;
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+use core::time::Duration;
+use nmi::Nmi;
+
+const RAX: u8 = 0;
+const RSP: u8 = 4;
+/// Bit 31 of EXITINTINFO and EVENTINJ.
+const VALID: u64 = 1 << 31;
+const SHADOW: u64 = 1;
+/// Bit 0 of EXITINFO1 of an I/O instruction: IN.
+const IN: u64 = 1;
+
+/// A guest CPU. What VMLOAD takes from the VMCB may be in the physical CPU instead, while it is loaded: see
+/// [`Self::sync`].
+#[derive(Debug)]
+pub(in crate::arch::x86_64) struct SvmCpu {
+    registers: Registers,
+    vmcb: Page<Vmcb>,
+    /// `EVENTINJ` for the next VMRUN.
+    pending: u64,
+    features: Features,
+    lengths: Lengths,
+    trail: Trail,
+    window: Window,
+    nmi: Nmi,
+    tag: Tag,
+    translation: Translation,
+    frames: Arc<GuestFrames>,
+    extended: ExtendedState,
+    debug: DebugAddresses,
+    tsc: GuestTsc,
+    tsc_aux: u64,
+}
+
+impl SvmCpu {
+    pub(in crate::arch::x86_64) fn load(&mut self, behind: Duration) {
+        self.tsc.set_behind(behind);
+        if let Some(this) = virt::this()
+            && this.tags.assign(&mut self.tag, this.identity()) == Flush::Everything
+        {
+            this.flush.store(true, Ordering::Relaxed);
+        }
+        let (offset, asid) = (self.tsc.offset(), self.tag.number());
+        let control = &mut self.vmcb.get_mut().control;
+        control.tsc_offset = offset;
+        control.asid = asid;
+        control.clean = Clean::NONE;
+        self.extended.load();
+        self.debug.load();
+        if self.features.has_tsc_aux {
+            host_insn::wrmsr(msr::TSC_AUX, self.tsc_aux);
+        }
+    }
+
+    pub(in crate::arch::x86_64) fn put(&mut self) {
+        self.leave();
+        self.extended.put();
+        self.debug.put();
+    }
+
+    /// Whether what VMLOAD takes is in this CPU.
+    #[inline(always)]
+    fn is_in(&self, this: &PerCpuVirt) -> bool {
+        this.loaded_vmcb.load(Ordering::Relaxed) == self.vmcb.addr()
+    }
+
+    /// Brings the VMCB up to date with what is in the CPU.
+    fn sync(&self) {
+        if virt::this().is_some_and(|this| self.is_in(this)) {
+            insn::vmsave(self.vmcb.addr());
+        }
+    }
+
+    /// As [`Self::sync`], and has the next run take it from the VMCB again.
+    fn leave(&self) {
+        if let Some(this) = virt::this()
+            && self.is_in(this)
+        {
+            host::leave_guest_state(this);
+        }
+    }
+
+    #[cold]
+    fn enter(&mut self, this: &PerCpuVirt) {
+        host::enter_guest_state(this, self.vmcb.addr());
+        if this.flush.swap(false, Ordering::Relaxed) {
+            self.vmcb.get_mut().control.tlb_control = TlbControl::All as u8;
+        }
+    }
+
+    #[inline(always)]
+    pub(in crate::arch::x86_64) fn run(&mut self) -> Exit<ArchExit> {
+        loop {
+            if let Some(this) = virt::this()
+                && !self.is_in(this)
+            {
+                self.enter(this);
+            }
+            self.vmcb.get_mut().control.event_injection = self.pending;
+            insn::svm_enter(&mut self.registers, self.vmcb.addr());
+            let Vmcb { control, state } = self.vmcb.get_mut();
+            control.clean = Clean::ALL;
+            control.tlb_control = TlbControl::Nothing as u8;
+            self.trail.note(state.rip, control.exit_code as u32);
+            self.pending = match control.exit_interrupt_info {
+                none if none & VALID == 0 => 0,
+                event => interrupted(event),
+            };
+            if is_special(control.exit_code as u32) && self.special() == Next::Again {
+                continue;
+            }
+            return self.decode();
+        }
+    }
+
+    #[inline(always)]
+    fn decode(&self) -> Exit<ArchExit> {
+        let Vmcb { control, state } = self.vmcb.get();
+        let information = Information {
+            code: control.exit_code,
+            info1: control.exit_info1,
+            info2: control.exit_info2,
+        };
+        decode::decode(information, self.features.decode_assists(), |index| match index {
+            RAX => state.rax,
+            _ => self.registers.get(index),
+        })
+    }
+
+    /// What the vCPU itself has to do after some exits.
+    #[cold]
+    fn special(&mut self) -> Next {
+        match Code::from_exit_code(self.vmcb.get().control.exit_code) {
+            // It waits until the global interrupt flag is set: the host's handler takes it here.
+            Some(Code::Other(Named::Nmi)) => self.leave(),
+            Some(Code::Other(Named::VirtualInterrupt)) => self.set_window(Window::Closed),
+            Some(Code::Other(Named::Iret)) => {
+                self.begin_iret();
+                return Next::Again;
+            }
+            Some(Code::Exception(1)) if self.nmi.is_stepping() => return self.stepped(),
+            _ => {}
+        }
+        Next::Told
+    }
+
+    pub(in crate::arch::x86_64) fn finish_read(&mut self, value: u64) {
+        let ones = io_width(self.vmcb.get().control.exit_info1).ones();
+        let state = &mut self.vmcb.get_mut().state;
+        // 32 bits clear those above (APM vol. 1, 3.1.2.3).
+        let kept = if ones == Width::B4.ones() { 0 } else { state.rax & !ones };
+        state.rax = kept | value & ones;
+        self.finish();
+    }
+
+    #[inline]
+    pub(in crate::arch::x86_64) fn finish(&mut self) {
+        let Vmcb { control, state } = self.vmcb.get();
+        let next = if control.exit_code as u32 == Named::Io as u32 {
+            control.exit_info2
+        } else if self.features.has_next_rip() {
+            control.next_rip
+        } else {
+            let rip = state.rip;
+            let next = rip.wrapping_add(self.length());
+            if self.code_size() == CodeSize::Long { next } else { next & 0xffff_ffff }
+        };
+        self.set_rip(next);
+        if self.vmcb.get().state.rflags & flags::TF != 0 && !self.nmi.is_stepping() {
+            self.step_trap();
+        }
+    }
+
+    /// The guest steps through its code: #DB after each instruction (APM vol. 2, 13.1.4).
+    #[cold]
+    fn step_trap(&mut self) {
+        const STEP: u64 = 1 << 14;
+        let Vmcb { control, state } = self.vmcb.get_mut();
+        state.dr6 |= STEP;
+        control.clean.dirty(Group::DebugRegisters);
+        self.inject(Event::DEBUG);
+    }
+
+    /// The length of the instruction that exited; 0 if it is not there any more: then the guest runs what is there instead.
+    fn length(&mut self) -> u64 {
+        let size = self.code_size();
+        let linear = self.pc();
+        let Vmcb { control, state } = self.vmcb.get();
+        let place = Place { code: control.exit_code as u32, linear, cr3: state.cr3 };
+        let (frames, paging) = (&self.frames, self.paging());
+        let fetch = || {
+            let mut bytes = [0; walk::LONGEST_INSTRUCTION];
+            let read = |addr, buf: &mut [u8]| frames.read(addr, buf);
+            let count = walk::fetch(&paging, linear, &mut bytes, read);
+            let at = walk::translate(&paging, linear, Purpose::Fetch, read).ok();
+            Fetched { bytes, count, word: at.and_then(|at| frames.word(at)) }
+        };
+        self.lengths.get(place, size, fetch).unwrap_or(0)
+    }
+
+    #[inline]
+    fn code_size(&self) -> CodeSize {
+        let state = &self.vmcb.get().state;
+        if state.efer & efer::LMA != 0 && state.cs.attributes & Segment::LONG != 0 {
+            CodeSize::Long
+        } else {
+            CodeSize::Legacy
+        }
+    }
+
+    pub(in crate::arch::x86_64) fn fail_access(&mut self) {
+        if self.vmcb.get().control.exit_info1 & IN != 0 {
+            self.finish_read(u64::MAX);
+        } else {
+            self.finish();
+        }
+    }
+
+    #[inline]
+    pub(in crate::arch::x86_64) fn can_take_interrupt(&self) -> bool {
+        let Vmcb { control, state } = self.vmcb.get();
+        self.pending == 0 && state.rflags & flags::IF != 0 && control.interrupt_shadow & SHADOW == 0
+    }
+
+    pub(in crate::arch::x86_64) fn can_take_nmi(&self) -> bool {
+        let is_shadowed = self.vmcb.get().control.interrupt_shadow & SHADOW != 0;
+        self.pending == 0 && !is_shadowed && self.nmi == Nmi::Open
+    }
+
+    #[inline]
+    pub(in crate::arch::x86_64) fn inject(&mut self, event: Event) {
+        if event.kind == EventKind::Nmi {
+            self.block_nmi();
+        }
+        // In real mode, no error code is pushed.
+        let is_real = self.vmcb.get().state.cr0 & cr0::PE == 0;
+        let error_code = event.error_code.filter(|_| !is_real);
+        self.pending = Event { error_code, ..event }.to_svm();
+    }
+
+    #[inline]
+    pub(in crate::arch::x86_64) fn set_window(&mut self, window: Window) {
+        if window != self.window {
+            self.change_window(window);
+        }
+    }
+
+    fn change_window(&mut self, window: Window) {
+        let control = &mut self.vmcb.get_mut().control;
+        if self.window == Window::Interrupt {
+            control.virtual_interrupt = virtual_interrupt::MASKING;
+            control.intercepts_first &= !intercept::VIRTUAL_INTERRUPT;
+        }
+        if window == Window::Interrupt {
+            // The vector does not matter: before it is taken, the intercept tells.
+            control.virtual_interrupt = virtual_interrupt::MASKING | virtual_interrupt::pending(0);
+            control.intercepts_first |= intercept::VIRTUAL_INTERRUPT;
+        }
+        control.clean.dirty(Group::Intercepts);
+        control.clean.dirty(Group::VirtualInterrupt);
+        self.window = window;
+        if window == Window::Nmi {
+            self.await_nmi();
+        }
+    }
+}
+
+/// What comes after an exit that the vCPU itself deals with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Next {
+    /// The guest runs on.
+    Again,
+    /// The exit is told.
+    Told,
+}
+
+/// Whether [`SvmCpu::special`] has to look at the exit.
+#[inline(always)]
+const fn is_special(code: u32) -> bool {
+    const DEBUG: u32 = 0x41;
+    const NMI: u32 = Named::Nmi as u32;
+    const WINDOW: u32 = Named::VirtualInterrupt as u32;
+    const IRET: u32 = Named::Iret as u32;
+    matches!(code, DEBUG | NMI | WINDOW | IRET)
+}
+
+/// What to hand in again of an event that an exit interrupted.
+#[cold]
+fn interrupted(field: u64) -> u64 {
+    Event::from_svm(field).filter(|event| !event.is_redone()).map_or(0, Event::to_svm)
+}
+
+/// 15.10.2: sizes 6:4 of EXITINFO1.
+fn io_width(info1: u64) -> Width {
+    match info1 >> 4 & 7 {
+        1 => Width::B1,
+        2 => Width::B2,
+        _ => Width::B4,
+    }
+}
+
+#[cfg(test)]
+mod tests;
