@@ -8,7 +8,7 @@
 //!
 //! # Locks
 //!
-//! Device, then 8259 pair or IOAPIC, then a local APIC: see [`apics`].
+//! Device, then 8259 pair or IOAPIC, then a local APIC: see `apics.rs`.
 
 mod apics;
 mod control;
@@ -18,9 +18,11 @@ mod devices;
 pub mod emulate;
 mod exits;
 mod interrupts;
+mod memory;
 mod model_specific;
 pub mod msr;
 mod pvclock;
+mod registers;
 mod startup;
 #[cfg(test)]
 pub(crate) mod testing;

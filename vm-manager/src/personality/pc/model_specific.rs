@@ -6,7 +6,7 @@ use super::cpu::PcCpu;
 use super::devices::Now;
 use super::msr::{self, Register};
 use super::pvclock::{self, Reference};
-use super::{Pc, PcPlatform, exits};
+use super::{Pc, PcPlatform, exits, registers};
 use crate::irqchip::lapic::{GeneralProtection, TSC_DEADLINE_MSR, TscDeadline};
 use crate::run::Stop;
 use crate::slot::Core;
@@ -126,7 +126,7 @@ impl<P: PcPlatform> Pc<P> {
                 exits::conclude(Ok(()), core)
             }
             Register::Efer => {
-                match self.offered.efer(value, &exits::control_state(&core.cpu)) {
+                match self.offered.efer(value, &registers::control_state(&core.cpu)) {
                     Ok(new) => {
                         // Stepped over first, in the mode in which the instruction ran.
                         core.cpu.finish();
