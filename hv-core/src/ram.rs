@@ -233,6 +233,13 @@ impl GuestFrames {
         len: usize,
         mut copy: impl FnMut(u64, core::ops::Range<usize>),
     ) -> Result<(), BadAddress> {
+        // Almost always it is in one run.
+        if let Some((run, within)) = self.run_at(addr.0)
+            && len as u64 <= run.frames.len() - within
+        {
+            copy(run.frames.addr() + within, 0..len);
+            return Ok(());
+        }
         // First whether all of it is there: nothing is copied otherwise.
         self.parts(addr, len, |_, _| {})?;
         self.parts(addr, len, &mut copy)
