@@ -1,7 +1,7 @@
 //! Instructions that access what is not RAM: no hardware says what they do, so that is found out here.
 //!
 //! The instruction is fetched through the guest's page tables ([`walk`](hv_core::arch::x86_64::walk)), decoded
-//! ([`decode`]), and done ([`perform`], [`string`]). All three see a guest that may change its code and its tables meanwhile:
+//! ([`decode`]), and done ([`perform`], [`string`]); most of them were met just before ([`cache`]). All of it sees a guest that may change its code and its tables meanwhile:
 //! what does not fit to the exit is left to the guest's CPU to try again. However long a string is, one exit does a part of
 //! it that is bounded.
 
@@ -126,11 +126,11 @@ impl Emulator {
         ram: &M,
         device: impl FnMut(Access) -> u64,
     ) -> Outcome {
-        let attempt = self.begin(cpu, ram, device).and_then(|(decoded, mut machine)| {
+        let attempt = self.attempt(cpu, ram, device, |machine, decoded| {
             if let Operation::String { kind, repeat } = decoded.operation {
-                machine.memory_string(&decoded, kind, repeat, access)
+                machine.memory_string(decoded, kind, repeat, access)
             } else {
-                machine.perform(&decoded, access)
+                machine.perform(decoded, access)
             }
         });
         self.conclude(cpu, attempt)
@@ -144,9 +144,8 @@ impl Emulator {
         ram: &M,
         device: impl FnMut(Access) -> u64,
     ) -> Outcome {
-        let attempt = self
-            .begin(cpu, ram, device)
-            .and_then(|(decoded, mut machine)| machine.port_string(&decoded, access));
+        let attempt =
+            self.attempt(cpu, ram, device, |machine, decoded| machine.port_string(decoded, access));
         self.conclude(cpu, attempt)
     }
 
@@ -161,10 +160,15 @@ impl Emulator {
         cpu: &mut C,
         ram: &M,
     ) -> Result<RegisterAccess, Outcome> {
-        let found = self.begin(cpu, ram, |_| 0).and_then(|(decoded, mut machine)| {
-            let access = machine.register_access(&decoded)?;
-            if fits(exit, access) { Ok(access) } else { Err(Halt::Mismatch) }
-        });
+        let found = self.attempt(
+            cpu,
+            ram,
+            |_| 0,
+            |machine, decoded| {
+                let access = machine.register_access(decoded)?;
+                if fits(exit, access) { Ok(access) } else { Err(Halt::Mismatch) }
+            },
+        );
         match found {
             Ok(access) => {
                 self.retries = 0;
@@ -174,17 +178,32 @@ impl Emulator {
         }
     }
 
-    /// Fetches and decodes the instruction.
-    fn begin<'a, C: PcCpu, M: GuestMemory + ?Sized, D: FnMut(Access) -> u64>(
+    /// Finds the instruction, and has `perform` do it.
+    #[inline]
+    fn attempt<C: PcCpu, M: GuestMemory + ?Sized, D: FnMut(Access) -> u64, T>(
         &mut self,
-        cpu: &'a mut C,
-        ram: &'a M,
-        device: D,
-    ) -> Attempt<(Decoded, Machine<'a, C, M, D>)> {
+        cpu: &mut C,
+        ram: &M,
+        mut device: D,
+        perform: impl Fn(&mut Machine<'_, C, M, &mut D>, &Decoded) -> Attempt<T>,
+    ) -> Attempt<T> {
         let size = CodeSize::of(cpu);
         let paging = space::paging(cpu);
-        let decoded = self.cache.fetch(cpu, ram, &paging, size)?;
-        Ok((decoded, Machine { cpu, ram, device, paging, size }))
+        if let Some(known) = self.cache.known(cpu, ram, &paging, size) {
+            let page = known.operand;
+            let mut machine = Machine { cpu, ram, device: &mut device, paging, size, page };
+            let attempt = perform(&mut machine, &known.decoded);
+            known.operand = machine.page;
+            // If something is wrong with it, it may be that the guest's tables have changed.
+            if !matches!(attempt, Err(Halt::Mismatch | Halt::Unknown(_))) {
+                return attempt;
+            }
+        }
+        let found = self.cache.fetch(cpu, ram, &paging, size)?;
+        let mut machine = Machine { cpu, ram, device: &mut device, paging, size, page: None };
+        let attempt = perform(&mut machine, &found.decoded);
+        found.operand = machine.page;
+        attempt
     }
 
     fn conclude(&mut self, cpu: &mut impl PcCpu, attempt: Attempt<()>) -> Outcome {

@@ -1,89 +1,104 @@
 //! The instructions that a vCPU met last, already decoded.
 //!
-//! Whether an entry still holds is seen by comparing the bytes, which are fetched each time: so nothing has to be forgotten
-//! when the guest changes its code or its tables.
+//! As a TLB does, an entry remembers where its instruction and its operand were, and it is used while nothing that can be
+//! seen from here has changed: the registers that walks depend on, and the bytes of the instruction. A guest that remaps its
+//! code without changing any of them is found out by its operand, which is another one then.
 
 use super::super::cpu::PcCpu;
 use super::decode::{self, DecodeError, Decoded};
 use super::operand::CodeSize;
+use super::space::{self, OperandPage};
 use super::{Attempt, Halt, Unknown};
-use hv_core::arch::x86_64::walk::{self, LONGEST_INSTRUCTION, Paging};
-use hv_core::guest::GuestMemory;
+use hv_core::arch::x86_64::walk::{self, LONGEST_INSTRUCTION, Paging, Purpose};
+use hv_core::guest::{GuestMemory, GuestPhysAddr};
 use iced_x86::Mnemonic;
 
 const ENTRIES: usize = 8;
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+pub(super) struct Entry {
     at: u64,
     size: CodeSize,
-    /// The bytes of the instruction, the first the lowest.
-    bytes: u128,
-    /// Which of them are the instruction's.
-    mask: u128,
-    decoded: Decoded,
+    paging: Paging,
+    /// Where it is, if it is all in one page.
+    code: Option<GuestPhysAddr>,
+    bytes: Padded,
+    pub(super) decoded: Decoded,
+    /// The page of its operand, once that was walked to.
+    pub(super) operand: Option<OperandPage>,
 }
+
+/// Bytes of an instruction, and zeroes.
+type Padded = [u8; 16];
 
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     entries: [Option<Entry>; ENTRIES],
-    /// What was fetched last, for the operator.
+    /// What was decoded last, for the operator.
     bytes: [u8; LONGEST_INSTRUCTION],
     length: u8,
 }
 
 impl Cache {
-    /// The instruction that the CPU is at.
+    /// The instruction that the CPU is at, if it is one that was met before.
+    #[inline]
+    pub(super) fn known<M: GuestMemory + ?Sized>(
+        &mut self,
+        cpu: &impl PcCpu,
+        ram: &M,
+        paging: &Paging,
+        size: CodeSize,
+    ) -> Option<&mut Entry> {
+        let at = size.linear(cpu.pc());
+        let entry = self.entries.get_mut(slot(at))?.as_mut()?;
+        if entry.at != at || entry.size != size || entry.paging != *paging {
+            return None;
+        }
+        let mut bytes = Padded::default();
+        ram.read(entry.code?, bytes.get_mut(..usize::from(entry.decoded.length))?).ok()?;
+        (u128::from_le_bytes(bytes) == u128::from_le_bytes(entry.bytes)).then_some(entry)
+    }
+
+    /// Fetches and decodes the instruction that the CPU is at.
+    #[cold]
     pub(super) fn fetch<M: GuestMemory + ?Sized>(
         &mut self,
         cpu: &impl PcCpu,
         ram: &M,
         paging: &Paging,
         size: CodeSize,
-    ) -> Attempt<Decoded> {
+    ) -> Attempt<&mut Entry> {
         let at = size.linear(cpu.pc());
-        let length = walk::fetch(paging, at, &mut self.bytes, |from, bytes| ram.read(from, bytes));
-        let bytes = word(&self.bytes);
-        let slot = self.entries.get_mut((at ^ at >> 3) as usize % ENTRIES);
-        if let Some(Some(entry)) = &slot
-            && entry.at == at
-            && entry.size == size
-            && entry.bytes == bytes & entry.mask
-            && usize::from(entry.decoded.length) <= length
-        {
-            self.length = entry.decoded.length;
-            return Ok(entry.decoded);
-        }
+        let read = |from, bytes: &mut [u8]| ram.read(from, bytes);
+        let length = walk::fetch(paging, at, &mut self.bytes, read);
         self.length = length as u8;
         let fetched = self.bytes.get(..length).unwrap_or_default();
-        match decode::decode(fetched, size, cpu.rip()) {
-            Ok(decoded) => {
-                self.length = decoded.length;
-                let mask = !(u128::MAX << (8 * u32::from(decoded.length)));
-                if let Some(slot) = slot {
-                    *slot = Some(Entry { at, size, bytes: bytes & mask, mask, decoded });
-                }
-                Ok(decoded)
-            }
+        let decoded = decode::decode(fetched, size, cpu.rip()).map_err(|error| match error {
             // The CPU fetched all of it: so it was changed, or the tables were.
-            Err(DecodeError::TooShort) => Err(Halt::Mismatch),
-            Err(DecodeError::Unknown { mnemonic, length }) => {
+            DecodeError::TooShort => Halt::Mismatch,
+            DecodeError::Unknown { mnemonic, length } => {
                 self.length = length;
-                Err(Halt::Unknown(mnemonic))
+                Halt::Unknown(mnemonic)
             }
+        })?;
+        self.length = decoded.length;
+        let is_whole = !space::crosses_pages(at, decoded.length.into());
+        let code = walk::translate(paging, at, Purpose::Fetch, read).ok().filter(|_| is_whole);
+        let mut bytes = Padded::default();
+        for (to, from) in bytes.iter_mut().zip(fetched).take(decoded.length.into()) {
+            *to = *from;
         }
+        let entry = Entry { at, size, paging: *paging, code, bytes, decoded, operand: None };
+        let slot = self.entries.get_mut(slot(at)).ok_or(Halt::Mismatch)?;
+        Ok(slot.insert(entry))
     }
 
-    /// Names the instruction that was fetched last.
+    /// Names the instruction that was decoded last.
     pub(super) fn unknown(&self, mnemonic: Mnemonic) -> Unknown {
         Unknown { mnemonic, bytes: self.bytes, length: self.length }
     }
 }
 
-fn word(bytes: &[u8; LONGEST_INSTRUCTION]) -> u128 {
-    let mut word = [0; size_of::<u128>()];
-    for (to, from) in word.iter_mut().zip(bytes) {
-        *to = *from;
-    }
-    u128::from_le_bytes(word)
+const fn slot(at: u64) -> usize {
+    (at ^ at >> 3) as usize % ENTRIES
 }

@@ -4,7 +4,7 @@ use super::super::cpu::PcCpu;
 use super::arithmetic::{self, Binary};
 use super::decode::{Decoded, Extension, Operation};
 use super::operand::{self, CodeSize, Register, Source};
-use super::space::{self, LastPage};
+use super::space::{self, LastPage, OperandPage};
 use super::{Attempt, Halt, RegisterAccess};
 use hv_core::arch::x86_64::exit::{ControlAccess, Direction, MemoryAccess};
 use hv_core::arch::x86_64::register::{flags, general};
@@ -19,6 +19,8 @@ pub(super) struct Machine<'a, C, M: ?Sized, D> {
     pub(super) device: D,
     pub(super) paging: Paging,
     pub(super) size: CodeSize,
+    /// The page of the operand, if it was walked to before.
+    pub(super) page: Option<OperandPage>,
 }
 
 impl<C: PcCpu, M: GuestMemory + ?Sized, D: FnMut(Access) -> u64> Machine<'_, C, M, D> {
@@ -146,17 +148,24 @@ impl<C: PcCpu, M: GuestMemory + ?Sized, D: FnMut(Access) -> u64> Machine<'_, C, 
     ) -> Attempt<GuestPhysAddr> {
         let offset = decoded.address.offset(self.cpu, self.bit_base(decoded));
         let linear = operand::linear(self.cpu, self.size, decoded.address.segment, offset);
-        if space::crosses_pages(linear, decoded.width) {
+        if space::crosses_pages(linear, decoded.width.bytes()) {
             return Err(space::SPLIT);
         }
         // The hardware has walked the tables for just this address.
         if access.linear == Some(linear) {
             return Ok(access.addr);
         }
-        match self.translate(linear, direction) {
-            Ok(at) if at == access.addr => Ok(at),
-            _ => Err(Halt::Mismatch),
+        // It has also found that the access is allowed, if it is of the same kind.
+        let page = OperandPage::new(linear, access.addr, direction);
+        let is_offset_equal = space::offset(linear) == space::offset(access.addr.0);
+        if access.direction == direction && self.page == Some(page) && is_offset_equal {
+            return Ok(access.addr);
         }
+        if self.translate(linear, direction) != Ok(access.addr) {
+            return Err(Halt::Mismatch);
+        }
+        self.page = Some(page);
+        Ok(access.addr)
     }
 
     /// How far from its address a bit that a register numbers is: such a bit may be anywhere (SDM vol. 2A, BT).

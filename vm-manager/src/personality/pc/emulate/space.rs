@@ -6,7 +6,7 @@ use super::perform::Machine;
 use super::{Attempt, Halt};
 use hv_core::arch::x86_64::event::{Event, EventKind};
 use hv_core::arch::x86_64::exit::Direction;
-use hv_core::arch::x86_64::register::{SegmentName, SystemRegister};
+use hv_core::arch::x86_64::register::{SegmentName, SystemRegister, flags};
 use hv_core::arch::x86_64::walk::{self, Paging, Purpose, WalkError};
 use hv_core::exit::{Access, Op};
 use hv_core::guest::{BadAddress, GuestMemory, GuestPhysAddr, Space, Width};
@@ -21,7 +21,8 @@ pub(super) fn paging(cpu: &impl PcCpu) -> Paging {
         cr3: cpu.system(SystemRegister::Cr3),
         cr4: cpu.system(SystemRegister::Cr4),
         efer: cpu.system(SystemRegister::Efer),
-        rflags: cpu.rflags(),
+        // Of the others, no walk depends.
+        rflags: cpu.rflags() & flags::AC,
         privilege: cpu.privilege(),
     }
 }
@@ -39,8 +40,26 @@ pub(super) enum Place {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LastPage(Option<(u64, u64)>);
 
-pub(super) const fn crosses_pages(linear: u64, width: Width) -> bool {
-    linear % PAGE + width.bytes() > PAGE
+/// A page that was walked to for an access in this direction.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct OperandPage {
+    linear: u64,
+    addr: u64,
+    direction: Direction,
+}
+
+impl OperandPage {
+    pub(super) const fn new(linear: u64, addr: GuestPhysAddr, direction: Direction) -> Self {
+        Self { linear: linear / PAGE, addr: addr.0 / PAGE, direction }
+    }
+}
+
+pub(super) const fn offset(address: u64) -> u64 {
+    address % PAGE
+}
+
+pub(super) const fn crosses_pages(linear: u64, bytes: u64) -> bool {
+    linear % PAGE + bytes > PAGE
 }
 
 const fn purpose(direction: Direction) -> Purpose {
@@ -115,7 +134,7 @@ impl<C: PcCpu, M: GuestMemory + ?Sized, D: FnMut(Access) -> u64> Machine<'_, C, 
                 first
             }
         };
-        if !crosses_pages(linear, width) {
+        if !crosses_pages(linear, width.bytes()) {
             return Ok(Place::Whole(first));
         }
         let next = self.size.linear(page.wrapping_add(PAGE));

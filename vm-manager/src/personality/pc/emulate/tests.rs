@@ -3,6 +3,7 @@
 mod moves;
 mod refusals;
 mod registers;
+mod remembered;
 mod results;
 mod strings;
 
