@@ -4,6 +4,7 @@
 use super::apic::{self, TimerKind};
 use super::discovery::Platform;
 use super::insn;
+use super::percpu::{self, PerCpu};
 use crate::machine::Range;
 use crate::mmio::Mmio;
 use crate::ticks::Rate;
@@ -198,6 +199,24 @@ pub(crate) fn now() -> Instant {
 /// Raises the timer's interrupt on this CPU at `deadline`, or never.
 #[inline]
 pub(crate) fn set_timer(deadline: Instant) {
+    if let Some(this) = percpu::this() {
+        this.deadline.store(deadline.0, Ordering::Relaxed);
+    }
+    arm(deadline);
+}
+
+/// The timer has fired; whether that was at its deadline. It counts by another clock, and not for ever: if it came too early, it is
+/// set again.
+pub(super) fn is_due(this: &PerCpu) -> bool {
+    let deadline = Instant(this.deadline.load(Ordering::Relaxed));
+    let is_due = deadline <= now();
+    if !is_due {
+        arm(deadline);
+    }
+    is_due
+}
+
+fn arm(deadline: Instant) {
     let takes_deadlines = TAKES_DEADLINES.load(Ordering::Relaxed);
     match (takes_deadlines, deadline) {
         (true, Instant::NEVER) => apic::set_deadline(0),

@@ -1,6 +1,7 @@
 //! Interrupts of the host. They are masked but for windows that a CPU opens; what comes in there is noted, and taken one by one.
 
-use super::{apic, insn, percpu, virt};
+use super::percpu::PerCpu;
+use super::{apic, clock, insn, percpu, virt};
 use crate::machine::HostEvent;
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -69,16 +70,17 @@ pub(super) extern "C" fn arrived(vector: u64) {
 pub(crate) fn next_event() -> Option<HostEvent> {
     let this = percpu::this()?;
     if let Some(vector) = this.pending.take() {
-        return event(vector);
+        return event(this, vector);
     }
     virt::leave_guest_state();
     insn::interrupt_window();
-    event(this.pending.take()?)
+    event(this, this.pending.take()?)
 }
 
-fn event(vector: u8) -> Option<HostEvent> {
+fn event(this: &PerCpu, vector: u8) -> Option<HostEvent> {
     Some(match vector {
         KICK => HostEvent::Kick,
+        TIMER if !clock::is_due(this) => return None,
         TIMER => HostEvent::Timer,
         CONSOLE => HostEvent::Console,
         _ => HostEvent::Spurious(u32::from(vector)),

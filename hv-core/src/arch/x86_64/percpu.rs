@@ -10,6 +10,7 @@ use super::interrupts::Pending;
 use super::virt::PerCpuVirt;
 use alloc::boxed::Box;
 use alloc::string::String;
+use core::sync::atomic::AtomicU64;
 
 /// Bytes of a CPU's stack, which is aligned to them.
 pub(super) const STACK_BYTES: u64 = 64 << 10;
@@ -23,6 +24,8 @@ pub(super) struct PerCpu {
     pub(super) pending: Pending,
     /// What virtualization keeps for it.
     pub(super) virt: PerCpuVirt,
+    /// When its timer is to fire, in nanoseconds.
+    pub(super) deadline: AtomicU64,
     descriptors: &'static Descriptors,
 }
 
@@ -31,7 +34,14 @@ impl PerCpu {
     pub(super) fn new(index: usize, apic_id: u32) -> &'static Self {
         let descriptors = Descriptors::new();
         let (pending, virt) = (Pending::new(), PerCpuVirt::new());
-        Box::leak(Box::new(Self { index, apic_id, pending, virt, descriptors }))
+        Box::leak(Box::new(Self {
+            index,
+            apic_id,
+            pending,
+            deadline: AtomicU64::new(u64::MAX),
+            virt,
+            descriptors,
+        }))
     }
 
     /// Puts the pointer to it where the CPU with this stack looks for it.
