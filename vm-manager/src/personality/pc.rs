@@ -191,6 +191,8 @@ impl<P: PcPlatform> Board<P> for Pc<P> {
     const EXIT_NAMES: &'static [&'static str] = exits::NAMES;
 
     fn new(parts: &Parts<'_, P>, _ram: &mut P::Ram) -> Result<Self, String> {
+        // Before there is a guest whose exit would allocate.
+        emulate::warm_up();
         let Parts { config, slots, sink, epoch } = parts;
         let shared = Arc::clone(slots.first().ok_or("no vCPU")?.shared());
         let platform = shared.platform();

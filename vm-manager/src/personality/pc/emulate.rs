@@ -95,7 +95,7 @@ enum Halt {
     Mismatch,
     Fault(Event),
     TableWalk(GuestPhysAddr),
-    Unknown(Mnemonic),
+    Unknown,
 }
 
 type Attempt<T> = Result<T, Halt>;
@@ -108,7 +108,7 @@ pub struct Emulator {
     retries: u16,
 }
 
-/// Has the decoder build its tables, for which it allocates: at boot, so that no exit does.
+/// Has the decoder build its tables, for which it allocates, so that no exit does. Only the first call takes time.
 pub fn warm_up() {
     for size in [CodeSize::Bits16, CodeSize::Bits32, CodeSize::Bits64] {
         // A NOP, which nobody emulates.
@@ -195,7 +195,7 @@ impl Emulator {
             let attempt = perform(&mut machine, &known.decoded);
             known.operand = machine.page;
             // If something is wrong with it, it may be that the guest's tables have changed.
-            if !matches!(attempt, Err(Halt::Mismatch | Halt::Unknown(_))) {
+            if !matches!(attempt, Err(Halt::Mismatch | Halt::Unknown)) {
                 return attempt;
             }
         }
@@ -223,10 +223,9 @@ impl Emulator {
                 self.retries += 1;
                 return Outcome::Retry;
             }
-            Halt::Mismatch => Outcome::Unknown(self.cache.unknown(Mnemonic::INVALID)),
+            Halt::Mismatch | Halt::Unknown => Outcome::Unknown(self.cache.unknown()),
             Halt::Fault(event) => Outcome::Fault(event),
             Halt::TableWalk(at) => Outcome::TableWalk(at),
-            Halt::Unknown(mnemonic) => Outcome::Unknown(self.cache.unknown(mnemonic)),
         };
         self.retries = 0;
         outcome

@@ -37,6 +37,7 @@ pub(super) struct Cache {
     /// What was decoded last, for the operator.
     bytes: [u8; LONGEST_INSTRUCTION],
     length: u8,
+    size: CodeSize,
 }
 
 impl Cache {
@@ -72,13 +73,14 @@ impl Cache {
         let read = |from, bytes: &mut [u8]| ram.read(from, bytes);
         let length = walk::fetch(paging, at, &mut self.bytes, read);
         self.length = length as u8;
+        self.size = size;
         let fetched = self.bytes.get(..length).unwrap_or_default();
         let decoded = decode::decode(fetched, size, cpu.rip()).map_err(|error| match error {
             // The CPU fetched all of it: so it was changed, or the tables were.
             DecodeError::TooShort => Halt::Mismatch,
-            DecodeError::Unknown { mnemonic, length } => {
+            DecodeError::Unknown { length } => {
                 self.length = length;
-                Halt::Unknown(mnemonic)
+                Halt::Unknown
             }
         })?;
         self.length = decoded.length;
@@ -94,8 +96,11 @@ impl Cache {
     }
 
     /// Names the instruction that was decoded last.
-    pub(super) fn unknown(&self, mnemonic: Mnemonic) -> Unknown {
-        Unknown { mnemonic, bytes: self.bytes, length: self.length }
+    pub(super) fn unknown(&self) -> Unknown {
+        let mut unknown =
+            Unknown { mnemonic: Mnemonic::INVALID, bytes: self.bytes, length: self.length };
+        unknown.mnemonic = decode::mnemonic(unknown.bytes(), self.size);
+        unknown
     }
 }
 

@@ -83,7 +83,7 @@ pub(super) enum DecodeError {
     /// The instruction goes on where there are no bytes.
     TooShort,
     /// Not one of those that are emulated.
-    Unknown { mnemonic: Mnemonic, length: u8 },
+    Unknown { length: u8 },
 }
 
 /// Decodes the instruction that `bytes` begin with, and that is at `ip`.
@@ -94,7 +94,7 @@ pub(super) fn decode(bytes: &[u8], size: CodeSize, ip: u64) -> Result<Decoded, D
         return Err(DecodeError::TooShort);
     }
     let length = instruction.len() as u8;
-    let unknown = DecodeError::Unknown { mnemonic: instruction.mnemonic(), length };
+    let unknown = DecodeError::Unknown { length };
     let decoded = || {
         let operation = operation(&instruction)?;
         let (address, width) = match operation {
@@ -118,6 +118,11 @@ pub(super) fn decode(bytes: &[u8], size: CodeSize, ip: u64) -> Result<Decoded, D
         Some(Decoded { length, operation, address, width })
     };
     decoded().ok_or(unknown)
+}
+
+/// The name of the instruction that these bytes are, for the operator.
+pub(super) fn mnemonic(bytes: &[u8], size: CodeSize) -> Mnemonic {
+    Decoder::new(size.bits(), bytes, DecoderOptions::NONE).decode().mnemonic()
 }
 
 fn operation(instruction: &Instruction) -> Option<Operation> {

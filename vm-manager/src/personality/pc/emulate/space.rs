@@ -10,7 +10,6 @@ use hv_core::arch::x86_64::register::{SegmentName, SystemRegister, flags};
 use hv_core::arch::x86_64::walk::{self, Paging, Purpose, WalkError};
 use hv_core::exit::{Access, Op};
 use hv_core::guest::{BadAddress, GuestMemory, GuestPhysAddr, Space, Width};
-use iced_x86::Mnemonic;
 
 const PAGE: u64 = 1 << 12;
 
@@ -193,7 +192,7 @@ impl<C: PcCpu, M: GuestMemory + ?Sized, D: FnMut(Access) -> u64> Machine<'_, C, 
 }
 
 /// A device's registers do not lie across pages.
-pub(super) const SPLIT: Halt = Halt::Unknown(Mnemonic::INVALID);
+pub(super) const SPLIT: Halt = Halt::Unknown;
 
 fn part(buffer: &mut [u8; 8], width: Width) -> &mut [u8] {
     match width {
