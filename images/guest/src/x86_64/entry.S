@@ -43,6 +43,7 @@ _start:
     movl    %eax, %ds
     movl    %eax, %es
     movl    %eax, %ss
+    movl    $_stack_end, %esp
     call    guest_enter_long_mode
     ljmp    $0x18, $5f
 
