@@ -106,7 +106,8 @@ impl fmt::Display for BadAddress {
 /// The guest's RAM, as a device or a loader sees it.
 ///
 /// It never lends references, and takes `&self` to write: the guest's own CPUs may write at any
-/// time, so exclusive access would be a lie.
+/// time, so exclusive access would be a lie. What is copied may be any mixture of old and new bytes,
+/// but two, four or eight bytes at a multiple of their number are copied at once.
 pub trait GuestMemory {
     /// Copies out of guest RAM.
     ///
@@ -120,4 +121,16 @@ pub trait GuestMemory {
     ///
     /// [`BadAddress`], having copied nothing, if any byte is outside of RAM.
     fn write(&self, addr: GuestPhysAddr, buf: &[u8]) -> Result<(), BadAddress>;
+
+    /// Whether all of `len` bytes from `addr` on are RAM. An empty range is.
+    ///
+    /// Asks for a byte of each page; memory that knows its ranges has a quicker answer.
+    fn contains(&self, addr: GuestPhysAddr, len: u64) -> bool {
+        const PAGE: u64 = 4096;
+        let Some(last) = len.checked_sub(1) else { return true };
+        let Some(last) = addr.checked_add(last) else { return false };
+        let pages = (addr.0 / PAGE + 1..=last.0 / PAGE).map(|page| page * PAGE);
+        let mut probes = core::iter::once(addr.0).chain(pages).chain(core::iter::once(last.0));
+        probes.all(|probe| self.read(GuestPhysAddr(probe), &mut [0]).is_ok())
+    }
 }

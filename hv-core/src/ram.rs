@@ -305,6 +305,10 @@ impl GuestMemory for GuestFrames {
             }
         })
     }
+
+    fn contains(&self, addr: GuestPhysAddr, len: u64) -> bool {
+        usize::try_from(len).is_ok_and(|len| self.parts(addr, len, |_, _| {}).is_ok())
+    }
 }
 
 impl GuestMemory for GuestRam {
@@ -314,6 +318,10 @@ impl GuestMemory for GuestRam {
 
     fn write(&self, addr: GuestPhysAddr, buf: &[u8]) -> Result<(), BadAddress> {
         self.frames.write(addr, buf)
+    }
+
+    fn contains(&self, addr: GuestPhysAddr, len: u64) -> bool {
+        self.frames.contains(addr, len)
     }
 }
 
