@@ -3,7 +3,7 @@
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 
-use super::{cpu, lapic, trap};
+use super::{cpu, interrupt, lapic, trap};
 use crate::board::{Board, MAX_CPUS};
 use crate::time;
 
@@ -86,6 +86,7 @@ extern "C" fn guest_on_secondary() -> ! {
     let index = INDEX.load(Ordering::SeqCst);
     let body = BODY.load(Ordering::SeqCst);
     trap::load_gates();
+    interrupt::start();
     if let Some(state) = STATES.get(index) {
         state.store(state::ON, Ordering::SeqCst);
     }
