@@ -22,6 +22,8 @@ pub mod fault;
 pub mod feature;
 pub mod queue;
 pub mod record;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod transport;
 
 pub use device::{Context, DeviceId, More, VirtioDevice};

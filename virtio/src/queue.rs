@@ -180,3 +180,6 @@ impl Queue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
