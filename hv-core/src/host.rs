@@ -78,3 +78,15 @@ pub fn deactivate_guest_timer() {
 pub fn interrupt_controller() -> &'static str {
     arch::interrupt_controller()
 }
+
+/// The architecture and how it is virtualized, such as `AArch64 EL2`.
+#[must_use]
+pub fn architecture() -> &'static str {
+    arch::architecture()
+}
+
+/// Why no guest can run on this machine, if none can.
+#[must_use]
+pub fn why_no_guests() -> Option<String> {
+    arch::why_no_guests()
+}

@@ -425,7 +425,7 @@ impl Host for Services {
         VersionInfo {
             version: env!("CARGO_PKG_VERSION").into(),
             commit: option_env!("ROOST_COMMIT").unwrap_or_default().into(),
-            architecture: "AArch64 EL2".into(),
+            architecture: host::architecture().into(),
             machine: self.machine.model.into(),
             interrupt_controller: host::interrupt_controller().into(),
             cpus: self.manager.shared().cpu_count() as u32,

@@ -10,6 +10,7 @@ use aarch64::{Board, Cpu};
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 use x86_64::{Board, Cpu};
 
+use alloc::string::String;
 use hv_core::host;
 use hv_core::machine::{HostEvent, Range};
 use hv_core::ram::{GuestRam, RamError};
@@ -58,6 +59,10 @@ impl Platform for Hardware {
 
     fn deactivate_guest_timer(&self) {
         host::deactivate_guest_timer();
+    }
+
+    fn why_no_guests(&self) -> Option<String> {
+        host::why_no_guests()
     }
 
     fn new_ram(&self, parts: &[Range]) -> Result<GuestRam, RamError> {

@@ -1,6 +1,7 @@
 //! What this crate needs of the machine below it, so that a test can be one.
 
 use crate::board::Board;
+use alloc::string::String;
 use hv_core::guest::GuestMemory;
 use hv_core::machine::{HostEvent, Range};
 use hv_core::ram::{GuestRam, RamError};
@@ -62,6 +63,10 @@ pub trait Platform: Send + Sync + Sized + 'static {
     fn next_event(&self) -> Option<HostEvent>;
     /// Deactivates the interrupt of [`HostEvent::GuestTimer`].
     fn deactivate_guest_timer(&self);
+    /// Why no guest can run here, if none can.
+    fn why_no_guests(&self) -> Option<String> {
+        None
+    }
     /// RAM for a guest, at these guest physical addresses: in ascending order, each a multiple of 2 MiB.
     ///
     /// # Errors

@@ -147,6 +147,9 @@ impl<P: Platform> Vm<P> {
         let bell: Arc<dyn Bell> = Arc::<Shared<P>>::clone(shared);
         let sink = Arc::new(ConsoleSink::new(config.console_ring_bytes, bell));
         let platform = shared.platform();
+        if let Some(why) = platform.why_no_guests() {
+            return Err(NotMade::Board(format!("no guest can run here: {why}")));
+        }
         let mut ram =
             platform.new_ram(&P::Board::ram(config.memory_bytes)).map_err(NotMade::Memory)?;
         let slots: Vec<_> =

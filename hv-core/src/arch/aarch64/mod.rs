@@ -157,3 +157,13 @@ pub fn virtual_cpu_interface() -> Option<Range> {
 pub(crate) fn interrupt_controller() -> &'static str {
     gic_version().name()
 }
+
+/// The architecture and how it is virtualized.
+pub(crate) fn architecture() -> &'static str {
+    "AArch64 EL2"
+}
+
+/// What stands in the way of guests: nothing, since the boot insists on EL2.
+pub(crate) fn why_no_guests() -> Option<alloc::string::String> {
+    None
+}

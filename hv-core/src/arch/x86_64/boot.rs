@@ -35,11 +35,22 @@ pub(super) fn platform() -> Option<&'static Platform> {
     PLATFORM.get()
 }
 
+/// Why the boot CPU runs no guests.
+static NO_GUESTS: Once<virt::Unsupported> = Once::new();
+
+pub(super) fn why_no_guests() -> Option<String> {
+    NO_GUESTS.get().map(|why| format!("{why}"))
+}
+
 /// What other CPUs noticed at their start.
 static NOTES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 pub(super) fn note(text: String) {
     NOTES.lock().push(text);
+}
+
+pub(super) fn take_notes() -> Vec<String> {
+    core::mem::take(&mut *NOTES.lock())
 }
 
 /// What stands in the way of starting.
@@ -155,6 +166,7 @@ fn start(platform: Platform, root: u64) -> Result<Machine, BootError> {
     }
     if let Err(why) = virt::enable_on_this_cpu() {
         notes.push(format!("no guest can run here: {why}"));
+        NO_GUESTS.call_once(|| why);
     }
     if platform.has_acpi == Acpi::Missing {
         notes.push(String::from("the firmware has no ACPI tables: one CPU is used, and the machine cannot be switched off"));

@@ -100,3 +100,17 @@ pub fn host_cpuid(leaf: u32, subleaf: u32) -> [u32; 4] {
 pub(crate) fn interrupt_controller() -> &'static str {
     apic::name()
 }
+
+/// The architecture and how it is virtualized.
+pub(crate) fn architecture() -> &'static str {
+    match virt::kind() {
+        Some(virt::Kind::Vmx) => "x86-64 VMX",
+        Some(virt::Kind::Svm) => "x86-64 SVM",
+        None => "x86-64",
+    }
+}
+
+/// What stands in the way of guests.
+pub(crate) fn why_no_guests() -> Option<String> {
+    boot::why_no_guests()
+}

@@ -86,6 +86,7 @@ pub(crate) fn start_cpus(main: fn(usize) -> !) -> (usize, Vec<String>) {
             Err(why) => notes.push(format!("the CPU of APIC {id} is left out: {why}")),
         }
     }
+    notes.extend(boot::take_notes());
     (running, notes)
 }
 
