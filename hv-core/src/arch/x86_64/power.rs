@@ -16,10 +16,13 @@ pub(crate) fn end(end: End) {
     }
 }
 
-/// QEMU's isa-debug-exit ends it with 2 * status + 1. Where there is none, the status goes to the console, for whoever reads that.
+/// QEMU's isa-debug-exit ends it with 2 * status + 1, but 1 is also what QEMU's own failures end with: 0 is left to switching
+/// off. Where there is none, the status goes to the console, for whoever reads that.
 fn exit(status: u8) {
     const DEBUG_EXIT: u16 = 0xf4;
-    insn::out32(DEBUG_EXIT, u32::from(status));
+    if status != 0 {
+        insn::out32(DEBUG_EXIT, u32::from(status));
+    }
     for byte in b"\r\nroost: exit status " {
         uart::emergency_write(*byte);
     }
