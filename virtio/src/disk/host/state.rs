@@ -1,0 +1,432 @@
+//! The state behind the lock of the host's disk.
+
+use super::super::geometry::{Access, Cache};
+use super::super::raw::{RawCompleted, RawDisk, Refused, Token};
+use super::super::{Buffer, Completed, Completer, DiskError, Operation, Request, SectorRange};
+use super::client::Waiting;
+use super::flight::{Deadline, Flight, Kind, News, Owner, Waiter};
+use super::{Client, ClientId, HostStatistics, OpenError};
+use alloc::boxed::Box;
+use alloc::sync::Weak;
+use alloc::vec::Vec;
+use core::mem;
+use core::time::Duration;
+use hv_core::time::Instant;
+
+/// Bytes of a turn: the most that one request costs, so that each turn gets somewhere.
+const QUANTUM: u64 = 64 << 10;
+/// What a request costs at least: it takes the disk's time even if it has few bytes.
+const LEAST_COST: u64 = 4 << 10;
+
+/// How far the client whose turn it is has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Turn {
+    /// It has not got its quantum.
+    New,
+    /// It has.
+    Begun,
+}
+
+/// What is done next.
+enum Next {
+    /// The client has had its turn.
+    Pass,
+    /// The client's first request.
+    Issue,
+}
+
+pub(super) struct State {
+    driver: Box<dyn RawDisk>,
+    depth: usize,
+    cache: Cache,
+    timeout: Duration,
+    clients: Vec<Client>,
+    next_client: u64,
+    /// Index of the client whose turn it is.
+    turn: usize,
+    progress: Turn,
+    flights: Vec<Flight>,
+    next_token: u64,
+    /// Flushes whose clients' writes have ended, and that no command serves yet.
+    flushes: Vec<Waiter>,
+    /// What is to be told at the next poll: ends that were found where no client may be called.
+    news: Vec<News>,
+    /// When whoever polls will do so again at the latest.
+    next_poll: Instant,
+    statistics: HostStatistics,
+}
+
+impl State {
+    pub(super) fn new(driver: Box<dyn RawDisk>, timeout: Duration) -> Self {
+        let depth = driver.depth().max(1);
+        Self {
+            cache: driver.geometry().cache,
+            driver,
+            depth,
+            timeout,
+            clients: Vec::new(),
+            next_client: 0,
+            turn: 0,
+            progress: Turn::New,
+            flights: Vec::with_capacity(depth),
+            next_token: 0,
+            flushes: Vec::new(),
+            news: Vec::new(),
+            next_poll: Instant::NEVER,
+            statistics: HostStatistics::default(),
+        }
+    }
+
+    pub(super) fn open(
+        &mut self,
+        range: SectorRange,
+        access: Access,
+    ) -> Result<ClientId, OpenError> {
+        let is_shared = |other: Access| access == Access::ReadOnly && other == Access::ReadOnly;
+        if self.clients.iter().any(|other| other.range.overlaps(range) && !is_shared(other.access))
+        {
+            return Err(OpenError::InUse);
+        }
+        let id = ClientId(self.next_client);
+        self.next_client += 1;
+        self.clients.push(Client::new(id, range, access));
+        Ok(id)
+    }
+
+    pub(super) fn close(&mut self, id: ClientId) {
+        self.cancel(id);
+        for flight in &mut self.flights {
+            if let Owner::Cancelled(Waiter { client, .. }) = flight.owner
+                && client == id
+            {
+                flight.owner = Owner::Stray(id);
+            }
+        }
+        if let Some(index) = self.clients.iter().position(|client| client.id == id) {
+            self.clients.remove(index);
+            if self.turn > index {
+                self.turn -= 1;
+            } else if self.turn == index {
+                self.progress = Turn::New;
+            }
+        }
+    }
+
+    pub(super) fn connect(&mut self, id: ClientId, completer: Weak<dyn Completer>) {
+        if let Some(client) = self.client(id) {
+            client.completer = Some(completer);
+        }
+    }
+
+    pub(super) fn enqueue(&mut self, id: ClientId, request: Request) -> Result<(), Request> {
+        match self.client(id) {
+            Some(client) => client.enqueue(request),
+            None => Err(request),
+        }
+    }
+
+    /// Drops what the client is waiting for, and lets what the driver has become strays.
+    pub(super) fn cancel(&mut self, id: ClientId) {
+        if let Some(client) = self.client(id) {
+            client.waiting.clear();
+            client.changes_in_flight = 0;
+        }
+        self.flushes.retain(|waiter| waiter.client != id);
+        for flight in &mut self.flights {
+            match &mut flight.owner {
+                Owner::Client(waiter) if waiter.client == id => {
+                    flight.owner = Owner::Cancelled(*waiter);
+                }
+                Owner::Flush(waiters) => waiters.retain(|waiter| waiter.client != id),
+                Owner::Client(_) | Owner::Cancelled(_) | Owner::Stray(_) => {}
+            }
+        }
+    }
+
+    /// Returns what is to be told, and when to call again.
+    pub(super) fn poll(&mut self, now: Instant) -> (Vec<News>, Instant) {
+        // As many as the driver can have, so that one that invents ends does not hold this CPU.
+        for _ in 0..self.depth {
+            let Some(completed) = self.driver.poll() else { break };
+            self.land(completed);
+        }
+        self.fail_late(now);
+        self.pump();
+        self.next_poll = self.deadline();
+        (mem::take(&mut self.news), self.next_poll)
+    }
+
+    /// Whether nobody would poll in time if nobody were told: something is to be told, or waits although nothing did.
+    pub(super) fn wants_poll(&mut self) -> bool {
+        let is_wanted = !self.news.is_empty()
+            || self.next_poll == Instant::NEVER && self.deadline() != Instant::NEVER;
+        if is_wanted {
+            // Once is enough.
+            self.next_poll = Instant::default();
+        }
+        is_wanted
+    }
+
+    /// The first instant at which something is late.
+    fn deadline(&self) -> Instant {
+        // The first of a client is the first to be late.
+        let waiting = self.clients.iter().filter_map(|client| client.waiting.front());
+        let waiting = waiting.map(|waiting| waiting.deadline);
+        let flushes = self.flushes.iter().map(|waiter| waiter.deadline);
+        let flights = self.flights.iter().flat_map(|flight| match &flight.owner {
+            Owner::Client(waiter) | Owner::Cancelled(waiter) => core::slice::from_ref(waiter),
+            Owner::Flush(waiters) => waiters.as_slice(),
+            Owner::Stray(_) => &[],
+        });
+        let all = waiting.chain(flushes).chain(flights.map(|waiter| waiter.deadline));
+        all.map(Deadline::instant).min().unwrap_or(Instant::NEVER)
+    }
+
+    pub(super) fn statistics(&self) -> HostStatistics {
+        HostStatistics {
+            in_flight: self.flights.len(),
+            strays: self.flights.iter().filter(|flight| flight.is_stray()).count(),
+            ..self.statistics
+        }
+    }
+
+    pub(super) fn open_ranges(&self) -> Vec<(SectorRange, Access)> {
+        self.clients.iter().map(|client| (client.range, client.access)).collect()
+    }
+
+    /// Gives the driver as much as it takes.
+    pub(super) fn pump(&mut self) {
+        for client in &mut self.clients {
+            while let Some(waiter) = client.take_ready_flush() {
+                self.flushes.push(waiter);
+            }
+        }
+        let before = self.next_token;
+        if self.issue_flush() {
+            while self.flights.len() < self.depth && self.issue_next() {}
+        }
+        if self.next_token != before {
+            self.driver.start();
+        }
+    }
+
+    /// Begins a flush for all who wait for one. Not while one is under way, which may have begun before their writes ended.
+    /// Returns whether the driver may have room.
+    fn issue_flush(&mut self) -> bool {
+        if self.flushes.is_empty() {
+            return true;
+        }
+        if self.cache == Cache::WriteThrough {
+            for waiter in mem::take(&mut self.flushes) {
+                self.report(waiter, Ok(()), None);
+            }
+            return true;
+        }
+        if self.flights.len() >= self.depth {
+            return false;
+        }
+        if self.flights.iter().any(|flight| flight.kind == Kind::Flush) {
+            return true;
+        }
+        let token = self.new_token();
+        match self.driver.submit(token, Operation::Flush) {
+            Ok(()) => {
+                let owner = Owner::Flush(mem::take(&mut self.flushes));
+                self.statistics.flushes += 1;
+                self.fly(token, owner, Kind::Flush, SectorRange::EMPTY, 0);
+                true
+            }
+            Err(Refused::Busy(_)) => false,
+            Err(Refused::Failed(error, _)) => {
+                self.statistics.errors += 1;
+                for waiter in mem::take(&mut self.flushes) {
+                    self.report(waiter, Err(error), None);
+                }
+                true
+            }
+        }
+    }
+
+    /// Begins one request of the client whose turn it is, or of one of the next. Returns whether there may be more.
+    fn issue_next(&mut self) -> bool {
+        // Each client once, and the first, whose turn may be over, once more.
+        for _ in 0..=self.clients.len() {
+            match self.next_of_turn() {
+                Some(Next::Issue) => return self.issue_of_turn(),
+                Some(Next::Pass) => {
+                    self.turn += 1;
+                    self.progress = Turn::New;
+                }
+                None => return false,
+            }
+        }
+        false
+    }
+
+    fn next_of_turn(&mut self) -> Option<Next> {
+        if self.turn >= self.clients.len() {
+            self.turn = 0;
+            self.progress = Turn::New;
+        }
+        let client = self.clients.get_mut(self.turn)?;
+        let Some(next) = client.waiting.front() else {
+            client.credit = 0;
+            return Some(Next::Pass);
+        };
+        let range = next.operation.range().unwrap_or(SectorRange::EMPTY);
+        let kind = Kind::of(&next.operation);
+        // A flush there still waits for writes.
+        if kind == Kind::Flush || self.flights.iter().any(|flight| flight.meets(kind, range)) {
+            return Some(Next::Pass);
+        }
+        if self.progress == Turn::New {
+            self.progress = Turn::Begun;
+            client.credit = client.credit.saturating_add(QUANTUM).min(2 * QUANTUM);
+        }
+        Some(if client.credit >= cost(&next.operation) { Next::Issue } else { Next::Pass })
+    }
+
+    fn issue_of_turn(&mut self) -> bool {
+        let token = self.new_token();
+        let Some(client) = self.clients.get_mut(self.turn) else { return false };
+        let Some(Waiting { id, operation, deadline }) = client.waiting.pop_front() else {
+            return false;
+        };
+        let cost = cost(&operation);
+        let range = operation.range().unwrap_or(SectorRange::EMPTY);
+        let kind = Kind::of(&operation);
+        let bytes = data_bytes(&operation);
+        let waiter = Waiter { client: client.id, id, deadline };
+        match self.driver.submit(token, operation) {
+            Ok(()) => {
+                client.credit = client.credit.saturating_sub(cost);
+                client.changes_in_flight += usize::from(kind == Kind::Change);
+                self.fly(token, Owner::Client(waiter), kind, range, bytes);
+                true
+            }
+            Err(Refused::Busy(operation)) => {
+                client.waiting.push_front(Waiting { id, operation, deadline });
+                false
+            }
+            Err(Refused::Failed(error, operation)) => {
+                self.statistics.errors += 1;
+                self.report(waiter, Err(error), operation.into_buffer());
+                true
+            }
+        }
+    }
+
+    fn fly(&mut self, token: Token, owner: Owner, kind: Kind, range: SectorRange, bytes: u64) {
+        self.statistics.commands += 1;
+        self.flights.push(Flight { token, owner, kind, range, bytes });
+    }
+
+    /// A command has ended.
+    fn land(&mut self, completed: RawCompleted) {
+        let RawCompleted { token, result, buffer } = completed;
+        let Some(index) = self.flights.iter().position(|flight| flight.token == token) else {
+            return;
+        };
+        let flight = self.flights.swap_remove(index);
+        match (result, flight.kind) {
+            (Ok(()), Kind::Read) => self.statistics.read_bytes += flight.bytes,
+            (Ok(()), Kind::Change) => self.statistics.written_bytes += flight.bytes,
+            (Ok(()), Kind::Flush) => {}
+            (Err(_), _) => self.statistics.errors += 1,
+        }
+        match flight.owner {
+            Owner::Client(waiter) => {
+                if let (Kind::Change, Some(client)) = (flight.kind, self.client(waiter.client)) {
+                    client.changes_in_flight = client.changes_in_flight.saturating_sub(1);
+                }
+                self.report(waiter, result, buffer);
+            }
+            Owner::Cancelled(waiter) => self.report(waiter, Err(DiskError::Cancelled), buffer),
+            Owner::Flush(waiters) => {
+                for waiter in waiters {
+                    self.report(waiter, result, None);
+                }
+            }
+            Owner::Stray(client) => {
+                drop(buffer);
+                let completer = self.client(client).and_then(|client| client.completer.as_ref());
+                let news = News::room(completer);
+                self.news.extend(news);
+            }
+        }
+    }
+
+    /// Fails what should have ended by now.
+    fn fail_late(&mut self, now: Instant) {
+        let limit = now + self.timeout;
+        let mut late = Vec::new();
+        for client in &mut self.clients {
+            while let Some(waiting) = client.take_late(now, limit) {
+                let waiter =
+                    Waiter { client: client.id, id: waiting.id, deadline: waiting.deadline };
+                late.push((waiter, waiting.operation.into_buffer()));
+            }
+            client.set_deadlines(limit);
+        }
+        let mut is_late = |waiter: &mut Waiter| {
+            let is_over = waiter.deadline.is_over(now, limit);
+            if is_over {
+                late.push((*waiter, None));
+            }
+            is_over
+        };
+        self.flushes.retain_mut(|waiter| !is_late(waiter));
+        let mut changes = Vec::new();
+        for flight in &mut self.flights {
+            match &mut flight.owner {
+                Owner::Client(waiter) | Owner::Cancelled(waiter) => {
+                    if is_late(waiter) {
+                        let client = waiter.client;
+                        if flight.kind == Kind::Change && matches!(flight.owner, Owner::Client(_)) {
+                            changes.push(client);
+                        }
+                        flight.owner = Owner::Stray(client);
+                    }
+                }
+                Owner::Flush(waiters) => waiters.retain_mut(|waiter| !is_late(waiter)),
+                Owner::Stray(_) => {}
+            }
+        }
+        for id in changes {
+            if let Some(client) = self.client(id) {
+                client.changes_in_flight = client.changes_in_flight.saturating_sub(1);
+            }
+        }
+        for (waiter, buffer) in late {
+            self.statistics.late += 1;
+            self.report(waiter, Err(DiskError::Late), buffer);
+        }
+    }
+
+    fn report(&mut self, waiter: Waiter, result: Result<(), DiskError>, buffer: Option<Buffer>) {
+        let completed = Completed { id: waiter.id, result, buffer };
+        let completer = self.client(waiter.client).and_then(|client| client.completer.as_ref());
+        let news = News::completed(completer, completed);
+        self.news.extend(news);
+    }
+
+    fn new_token(&mut self) -> Token {
+        self.next_token += 1;
+        Token(self.next_token)
+    }
+
+    fn client(&mut self, id: ClientId) -> Option<&mut Client> {
+        self.clients.iter_mut().find(|client| client.id == id)
+    }
+}
+
+fn data_bytes(operation: &Operation) -> u64 {
+    match operation {
+        Operation::Read { buffer, .. } | Operation::Write { buffer, .. } => buffer.len() as u64,
+        Operation::Flush | Operation::Discard(_) | Operation::WriteZeroes(..) => 0,
+    }
+}
+
+fn cost(operation: &Operation) -> u64 {
+    data_bytes(operation).clamp(LEAST_COST, QUANTUM)
+}
