@@ -38,3 +38,16 @@ pub struct Wiring {
     /// The layouts of queues that it offers.
     pub layouts: Layouts,
 }
+
+/// The places of the bits that are set.
+fn bits(set: u64) -> impl Iterator<Item = usize> {
+    let mut left = set;
+    core::iter::from_fn(move || {
+        let lowest = (left != 0).then(|| left.trailing_zeros() as usize)?;
+        left &= left - 1;
+        Some(lowest)
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! A device and the conversation with its driver, whatever the bus.
 
 use super::state::{State, Step};
-use super::{Layouts, MAX_QUEUES};
+use super::{Layouts, MAX_QUEUES, bits};
 use crate::device::{Context, More, VirtioDevice};
 use crate::fault::Fault;
 use crate::feature;
@@ -102,7 +102,7 @@ impl<D: VirtioDevice> Session<D> {
     /// Calls the device for each queue that it had not finished with.
     pub(crate) fn poll(&mut self) {
         let unfinished = core::mem::take(&mut self.unfinished);
-        for index in (0..MAX_QUEUES).filter(|index| unfinished >> index & 1 != 0) {
+        for index in bits(unfinished) {
             if self.state.is_running() {
                 self.call(index);
             }

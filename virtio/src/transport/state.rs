@@ -1,6 +1,6 @@
 //! The conversation with one driver: status, features, queues, and what it has to be told (2.1 to 2.3, 3.1).
 
-use super::MAX_QUEUES;
+use super::{MAX_QUEUES, bits};
 use crate::fault::Fault;
 use crate::feature;
 use crate::queue::{Queue, QueueConfig, QueueKind};
@@ -225,7 +225,7 @@ impl State {
     pub(crate) fn take_wanted(&mut self, memory: &dyn GuestMemory, record: &Record) -> u64 {
         let touched = core::mem::take(&mut self.touched);
         let mut wanted = 0;
-        for index in (0..MAX_QUEUES).filter(|index| touched >> index & 1 != 0) {
+        for index in bits(touched) {
             match self.queue(index).map(|queue| queue.needs_interrupt(memory)) {
                 Some(Ok(true)) => wanted |= 1 << index,
                 Some(Ok(false)) | None => {}
