@@ -19,6 +19,7 @@ extern crate alloc;
 pub mod config_space;
 pub mod device;
 pub mod disk;
+pub mod entropy;
 pub mod fault;
 pub mod feature;
 pub mod queue;
