@@ -17,6 +17,7 @@
 extern crate alloc;
 
 pub mod config_space;
+pub mod console;
 pub mod device;
 pub mod disk;
 pub mod entropy;
