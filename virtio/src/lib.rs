@@ -16,6 +16,7 @@
 
 extern crate alloc;
 
+pub mod balloon;
 pub mod config_space;
 pub mod console;
 pub mod device;
