@@ -41,7 +41,7 @@ const PIECE: usize = 512;
 /// Bytes that one call moves in one direction before others have their turn.
 const BUDGET_BYTES: usize = 32 << 10;
 /// Buffers that one call handles.
-const BUDGET_CHAINS: usize = 64;
+const BUDGET_CHAINS: usize = 32;
 
 /// What is at the other end of a port.
 pub trait ConsolePort: Send {

@@ -86,6 +86,9 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// Takes the next buffer of queue `queue`. `None` if there is none, and then the driver will notify of the
     /// next one; or if the device is out of order, or its queue not in use.
+    ///
+    /// A device that stops before `None` may never be notified again: it says [`More::Yes`], or comes back by itself
+    /// when it has room for more.
     pub fn pop(&mut self, queue: usize) -> Option<Chain> {
         let memory = &**self.memory;
         let found = take(self.state.queue(queue)?, memory);

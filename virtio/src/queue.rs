@@ -25,8 +25,9 @@ use split::Split;
 
 /// The most entries that a queue of ours has.
 pub const MAX_SIZE: u16 = 1024;
-/// The most segments that a chain has, indirect ones included, however few entries its queue has.
-pub const MAX_SEGMENTS: usize = 1024;
+/// The most segments that a chain has, indirect ones included, however few entries its queue has: a device may
+/// promise its driver as many. It bounds the work of taking one chain, overlaps included.
+pub const MAX_SEGMENTS: usize = 256;
 
 /// The layout of a queue.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

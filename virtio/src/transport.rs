@@ -1,6 +1,6 @@
 //! Between a guest's driver and a device: negotiation, queues and events, whatever the bus.
 //!
-//! [`State`] is the conversation with the driver; [`Session`] puts a device behind it. How registers look is the
+//! `State` is the conversation with the driver; `Session` puts a device behind it. How registers look is the
 //! matter of [`mmio`], beside which another bus may come.
 
 pub mod mmio;
