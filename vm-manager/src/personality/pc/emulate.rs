@@ -93,6 +93,8 @@ pub enum RegisterAccess {
 enum Halt {
     /// It does not fit to the exit.
     Mismatch,
+    /// It accesses no memory.
+    Elsewhere,
     Fault(Event),
     TableWalk(GuestPhysAddr),
     Unknown,
@@ -174,6 +176,8 @@ impl Emulator {
                 self.retries = 0;
                 Ok(access)
             }
+            // SMSW to a register is one that is not emulated.
+            Err(Halt::Elsewhere) => Err(self.halted(Halt::Unknown)),
             Err(halt) => Err(self.halted(halt)),
         }
     }
@@ -195,7 +199,7 @@ impl Emulator {
             let attempt = perform(&mut machine, &known.decoded);
             known.operand = machine.page;
             // If something is wrong with it, it may be that the guest's tables have changed.
-            if !matches!(attempt, Err(Halt::Mismatch | Halt::Unknown)) {
+            if !matches!(attempt, Err(Halt::Mismatch | Halt::Elsewhere | Halt::Unknown)) {
                 return attempt;
             }
         }
@@ -219,11 +223,13 @@ impl Emulator {
     #[cold]
     fn halted(&mut self, halt: Halt) -> Outcome {
         let outcome = match halt {
-            Halt::Mismatch if self.retries < PATIENCE => {
+            Halt::Mismatch | Halt::Elsewhere if self.retries < PATIENCE => {
                 self.retries += 1;
                 return Outcome::Retry;
             }
-            Halt::Mismatch | Halt::Unknown => Outcome::Unknown(self.cache.unknown()),
+            Halt::Mismatch | Halt::Elsewhere | Halt::Unknown => {
+                Outcome::Unknown(self.cache.unknown())
+            }
             Halt::Fault(event) => Outcome::Fault(event),
             Halt::TableWalk(at) => Outcome::TableWalk(at),
         };

@@ -78,6 +78,7 @@ impl Cache {
         let decoded = decode::decode(fetched, size, cpu.rip()).map_err(|error| match error {
             // The CPU fetched all of it: so it was changed, or the tables were.
             DecodeError::TooShort => Halt::Mismatch,
+            DecodeError::Elsewhere => Halt::Elsewhere,
             DecodeError::Unknown { length } => {
                 self.length = length;
                 Halt::Unknown

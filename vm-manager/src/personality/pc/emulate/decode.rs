@@ -82,6 +82,8 @@ pub(super) struct Decoded {
 pub(super) enum DecodeError {
     /// The instruction goes on where there are no bytes.
     TooShort,
+    /// One that accesses no memory: another CPU has written it since.
+    Elsewhere,
     /// Not one of those that are emulated.
     Unknown { length: u8 },
 }
@@ -117,7 +119,27 @@ pub(super) fn decode(bytes: &[u8], size: CodeSize, ip: u64) -> Result<Decoded, D
         };
         Some(Decoded { length, operation, address, width })
     };
-    decoded().ok_or(unknown)
+    decoded().ok_or(if accesses_memory(&instruction) { unknown } else { DecodeError::Elsewhere })
+}
+
+/// Whether it may be what made an access to memory. Those that are no instructions may be too new to be known.
+fn accesses_memory(instruction: &Instruction) -> bool {
+    let is_known = instruction.mnemonic() != Mnemonic::INVALID;
+    let is_register = |kind| {
+        matches!(
+            kind,
+            OpKind::Register
+                | OpKind::Immediate8
+                | OpKind::Immediate16
+                | OpKind::Immediate32
+                | OpKind::Immediate64
+                | OpKind::Immediate8to16
+                | OpKind::Immediate8to32
+                | OpKind::Immediate8to64
+                | OpKind::Immediate32to64
+        )
+    };
+    !(is_known && !instruction.is_stack_instruction() && instruction.op_kinds().all(is_register))
 }
 
 /// The name of the instruction that these bytes are, for the operator.
