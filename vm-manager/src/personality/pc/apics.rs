@@ -9,9 +9,9 @@
 use super::PcPlatform;
 use super::startup::{Order, Reaction, Startup};
 use crate::devices::frequency::Frequency;
-use crate::irqchip::apic_message::Message;
+use crate::irqchip::apic_message::{Delivery, Destination, Message};
 use crate::irqchip::ioapic::{Acceptance, ApicBus};
-use crate::irqchip::lapic::{Lint, LocalApic, Reception, Role, Scope, targets};
+use crate::irqchip::lapic::{Lint, LocalApic, Mode, Reception, Role, Scope, targets};
 use crate::slot::VcpuSlot;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -70,8 +70,10 @@ impl<P: PcPlatform> Port<P> {
         order
     }
 
-    fn receive(&self, reception: Reception) {
+    #[inline]
+    fn receive(&self, reception: Reception, looking: Option<u8>) {
         match reception {
+            Reception::Waits if looking == Some(self.slot.index()) => {}
             // No firmware is there to serve a system management interrupt.
             Reception::Refused | Reception::Smi => {}
             Reception::Waits => self.slot.attend(),
@@ -148,11 +150,31 @@ impl<P: PcPlatform> Apics<P> {
             Scope::Others => 1 << (sender & 63),
             Scope::Everybody => 0,
         };
-        self.give(message, excluded);
+        self.give(message, excluded, Some(sender));
     }
 
-    /// Says who got it: bit by number.
-    fn give(&self, message: &Message, excluded: u64) -> u64 {
+    /// Says who got it: bit by number. The vCPU `looking` looks at its interrupts next anyway.
+    #[inline]
+    fn give(&self, message: &Message, excluded: u64, looking: Option<u8>) -> u64 {
+        // As Linux sends nearly all: to one x2APIC, whose identifier is its number.
+        if let (Destination::Physical(id), true) = (message.destination, excluded == 0)
+            && message.delivery != Delivery::LowestPriority
+            && let Some((index, port)) =
+                usize::try_from(id).ok().and_then(|index| Some((index, self.ports.get(index)?)))
+        {
+            let mut apic = port.apic.lock();
+            if apic.mode() == Mode::X2Apic {
+                let reception = apic.receive(message);
+                drop(apic);
+                port.receive(reception, looking);
+                return if reception == Reception::Refused { 0 } else { 1 << index };
+            }
+        }
+        self.give_all(message, excluded, looking)
+    }
+
+    #[inline(never)]
+    fn give_all(&self, message: &Message, excluded: u64, looking: Option<u8>) -> u64 {
         let addresses = self.ports.iter().map(|port| port.apic.lock().address());
         let chosen = targets(message, addresses) & !excluded;
         let mut accepted = 0;
@@ -163,7 +185,7 @@ impl<P: PcPlatform> Apics<P> {
             let reception = port.apic.lock().receive(message);
             if reception != Reception::Refused {
                 accepted |= 1 << index;
-                port.receive(reception);
+                port.receive(reception, looking);
             }
         }
         accepted
@@ -173,14 +195,14 @@ impl<P: PcPlatform> Apics<P> {
     pub(super) fn set_intr(&self, level: Level) {
         if let Some(port) = self.ports.first() {
             let reception = port.apic.lock().set_lint(Lint::Zero, level);
-            port.receive(reception);
+            port.receive(reception, None);
         }
     }
 }
 
 impl<P: PcPlatform> ApicBus for Arc<Apics<P>> {
     fn deliver(&self, message: Message) -> Acceptance {
-        match self.give(&message, 0) {
+        match self.give(&message, 0, None) {
             0 => Acceptance::Refused,
             _ => Acceptance::Accepted,
         }

@@ -102,6 +102,24 @@ const EXTENDED_MAX: u32 = 0x8000_0008;
 pub struct Cpuid {
     /// By leaf and subleaf, sorted.
     leaves: Vec<(u64, Leaf)>,
+    /// Those that have no subleaves, or subleaf 0: see [`place`].
+    first: [Leaf; PLACES],
+}
+
+/// Leaves of each class that have a place of their own.
+const CLASS_PLACES: usize = 32;
+const PLACES: usize = 3 * CLASS_PLACES;
+
+/// Where a leaf is found without a search: basic ones, the hypervisor's and extended ones, 32 of each.
+#[inline]
+const fn place(leaf: u32) -> Option<usize> {
+    let class = match leaf & !0x1f {
+        0 => 0,
+        HYPERVISOR => 1,
+        EXTENDED => 2,
+        _ => return None,
+    };
+    Some(class * CLASS_PLACES + (leaf & 0x1f) as usize)
 }
 
 impl Cpuid {
@@ -116,7 +134,7 @@ impl Cpuid {
         };
         let vendor = Vendor::new(host(0, 0));
         let offer = Offer::new(&host, vendor, profile);
-        let mut table = Self { leaves: Vec::new() };
+        let mut table = Self { leaves: Vec::new(), first: [Leaf::default(); PLACES] };
         table.basic(&host, &offer, profile);
         table.hypervisor(profile);
         table.extended(&host, &offer, profile);
@@ -156,13 +174,28 @@ impl Cpuid {
         u64::from(self.find(0xd, 0).eax)
     }
 
+    #[inline]
     fn find(&self, leaf: u32, subleaf: u32) -> Leaf {
-        let key = key(leaf, if has_subleaves(leaf) { subleaf } else { 0 });
+        let Some(place) = place(leaf) else { return Leaf::default() };
+        if subleaf == 0 || !has_subleaves(leaf) {
+            return self.first.get(place).copied().unwrap_or_default();
+        }
+        self.search(leaf, subleaf)
+    }
+
+    #[inline(never)]
+    fn search(&self, leaf: u32, subleaf: u32) -> Leaf {
+        let key = key(leaf, subleaf);
         let found = self.leaves.binary_search_by_key(&key, |(key, _)| *key);
         found.ok().and_then(|at| self.leaves.get(at)).map_or_else(Leaf::default, |(_, leaf)| *leaf)
     }
 
     fn put(&mut self, leaf: u32, subleaf: u32, content: Leaf) {
+        if subleaf == 0
+            && let Some(first) = place(leaf).and_then(|place| self.first.get_mut(place))
+        {
+            *first = content;
+        }
         self.leaves.push((key(leaf, subleaf), content));
     }
 

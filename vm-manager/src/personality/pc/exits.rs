@@ -86,9 +86,10 @@ impl<P: PcPlatform> Pc<P> {
             ArchExit::Protected => raise(Event::PROTECTION, core),
             ArchExit::Exception(exception) => reflect(exception, core),
             ArchExit::SliceEnd => Break(Stop::Preempted),
-            ArchExit::Nmi | ArchExit::MachineCheck | ArchExit::Init | ArchExit::Startup(_) => {
-                hosts(exit, core)
-            }
+            ArchExit::Nmi => hosts("NMI", core),
+            ArchExit::MachineCheck => hosts("machine check", core),
+            ArchExit::Init => hosts("INIT", core),
+            ArchExit::Startup(_) => hosts("start-up", core),
             ArchExit::TaskPriority => self.settle_apic(core),
             ArchExit::ApicAccess(access) => {
                 let addr = u64::from(pc_map::LOCAL_APIC) + u64::from(access.offset);
@@ -99,8 +100,13 @@ impl<P: PcPlatform> Pc<P> {
             ArchExit::TripleFault => crash(FaultKind::TripleFault, None, core),
             ArchExit::TaskSwitch(_) => crash(FaultKind::TaskSwitch, None, core),
             // Nobody has the hardware keep a local APIC's page.
-            ArchExit::ApicWritten(_) | ArchExit::EndOfInterrupt(_) => {
-                crash(FaultKind::Unexpected, Some(format!("{exit:?}")), core)
+            ArchExit::ApicWritten(offset) => {
+                let detail = format!("the APIC page was written at {offset:#x}");
+                crash(FaultKind::Unexpected, Some(detail), core)
+            }
+            ArchExit::EndOfInterrupt(vector) => {
+                let detail = format!("interrupt {vector:#x} was ended");
+                crash(FaultKind::Unexpected, Some(detail), core)
             }
         }
     }
@@ -169,8 +175,8 @@ fn reflect<P: PcPlatform>(exception: Exception, core: &mut Core<P>) -> ControlFl
 
 /// What concerns the host, and came while the guest ran.
 #[cold]
-fn hosts<P: PcPlatform>(exit: ArchExit, core: &Core<P>) -> ControlFlow<Stop> {
-    log::warn!("{exit:?} while vCPU {} ran", core.index);
+fn hosts<P: PcPlatform>(what: &str, core: &Core<P>) -> ControlFlow<Stop> {
+    log::warn!("{what} of the host while vCPU {} ran", core.index);
     Continue(())
 }
 

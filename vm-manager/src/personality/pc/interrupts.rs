@@ -54,8 +54,11 @@ impl<P: PcPlatform> Pc<P> {
                 let vector = match interrupt {
                     Interrupt::Vector(vector) => {
                         apic.acknowledge(vector);
-                        core.private.apic_deadline =
-                            Now::host_at(core.private.behind_ns, apic.next_deadline());
+                        // One that was not needed while this interrupt waited may be now.
+                        if core.private.apic_deadline == Instant::NEVER {
+                            core.private.apic_deadline =
+                                Now::host_at(core.private.behind_ns, apic.next_deadline());
+                        }
                         if apic.pending().is_some() && window == Window::Closed {
                             window = Window::Interrupt;
                         }

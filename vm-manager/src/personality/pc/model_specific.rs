@@ -92,7 +92,33 @@ impl<P: PcPlatform> Pc<P> {
         exits::conclude(written, core)
     }
 
+    #[inline]
     fn write_apic(
+        &self,
+        index: u32,
+        value: u64,
+        port: &Port<P>,
+        core: &mut Core<P>,
+    ) -> ControlFlow<Stop> {
+        const END_OF_INTERRUPT: u32 = 0x80b;
+        const COMMAND: u32 = 0x830;
+        const SELF_INTERRUPT: u32 = 0x83f;
+        if matches!(index, END_OF_INTERRUPT | COMMAND | SELF_INTERRUPT) {
+            // These have nothing to do with time, which costs something to ask for.
+            let written = port.apic().lock().write_msr(index, value, Instant(0));
+            return match written {
+                Ok(effect) => {
+                    core.cpu.finish();
+                    self.settle(effect, port, core)
+                }
+                Err(GeneralProtection) => exits::conclude(Err(GeneralProtection), core),
+            };
+        }
+        self.write_timed(index, value, port, core)
+    }
+
+    #[inline(never)]
+    fn write_timed(
         &self,
         index: u32,
         value: u64,
