@@ -38,6 +38,9 @@ pub(super) fn dependencies(text: &str) -> Vec<Dependency<'_>> {
             table = match header {
                 "workspace.dependencies" => Some(Table::Workspace),
                 "dependencies" | "dev-dependencies" | "build-dependencies" => Some(Table::Used),
+                name if name.starts_with("target.") && name.ends_with(".dependencies") => {
+                    Some(Table::Used)
+                }
                 _ => None,
             };
             continue;

@@ -74,7 +74,7 @@ impl fmt::Display for BootError {
 /// The first Rust that runs, with the first 4 GiB mapped. Returns the root of the tables to switch to, or 0 to halt.
 pub(super) extern "C" fn prepare(info: u64, magic: u64) -> u64 {
     // From here on, complaints are heard.
-    drop(uart::HostUart::find());
+    let _ = uart::HostUart::find();
     let prepared = BootInfo::read(magic as u32, info)
         .map_err(BootError::BootInfo)
         .map(Platform::discover)

@@ -35,10 +35,10 @@ impl AcpiHandler for Reach {
 
 /// Completes `platform` with what the tables say, if there are any.
 pub(super) fn read(platform: &mut Platform, rsdp: Option<u64>) {
-    // SAFETY: the boot loader says that the RSDP is there; else the BIOS's areas are searched. Both are mapped.
     let tables = match rsdp {
+        // SAFETY: the boot loader says that the RSDP is there, and what is there is mapped.
         Some(address) => unsafe { AcpiTables::from_rsdp(Reach, address as usize) },
-        // SAFETY: as above.
+        // SAFETY: the BIOS's areas, which are searched, are mapped.
         None => unsafe { AcpiTables::search_for_rsdp_bios(Reach) },
     };
     let Ok(tables) = tables else { return };
@@ -88,6 +88,7 @@ fn read_madt(platform: &mut Platform, madt: &PhysicalMapping<Reach, Madt>) {
                     }
                 }
             }
+            #[expect(clippy::wildcard_enum_match_arm, reason = "most are of other architectures")]
             _ => {}
         }
     }
