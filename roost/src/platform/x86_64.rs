@@ -27,8 +27,12 @@ impl PcPlatform for Hardware {
     fn tsc_rate(&self) -> TscRate {
         const POWER: u32 = 0x8000_0007;
         const INVARIANT: u32 = 1 << 8;
+        const UNDER_HYPERVISOR: u32 = 1 << 31;
         let [last, ..] = host_cpuid(0x8000_0000, 0);
-        if last >= POWER && host_cpuid(POWER, 0)[3] & INVARIANT != 0 {
+        // An emulator seldom says so, but its TSC has nothing by which it could change its pace.
+        if last >= POWER && host_cpuid(POWER, 0)[3] & INVARIANT != 0
+            || host_cpuid(1, 0)[2] & UNDER_HYPERVISOR != 0
+        {
             TscRate::Invariant
         } else {
             TscRate::Varying
