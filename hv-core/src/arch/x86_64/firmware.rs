@@ -58,6 +58,7 @@ pub(super) fn read(platform: &mut Platform, rsdp: Option<u64>) {
 }
 
 /// 5.2.12.
+#[expect(clippy::wildcard_enum_match_arm, reason = "most are of other architectures")]
 fn read_madt(platform: &mut Platform, madt: &PhysicalMapping<Reach, Madt>) {
     const ENABLED: u32 = 1;
     // An entry without length would never end.
@@ -88,7 +89,6 @@ fn read_madt(platform: &mut Platform, madt: &PhysicalMapping<Reach, Madt>) {
                     }
                 }
             }
-            #[expect(clippy::wildcard_enum_match_arm, reason = "most are of other architectures")]
             _ => {}
         }
     }
