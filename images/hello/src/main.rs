@@ -33,8 +33,9 @@ fn guest_main(board: &'static Board) {
 }
 
 fn sleep_until(deadline: u64) {
-    time::start(deadline);
     while time::now() < deadline {
+        // Again if it fired early: a PC's timer runs by another clock than the time is told by.
+        time::start(deadline);
         if cpu::takes_interrupts() {
             // An interrupt must be taken, or it stays pending, and the next sleep ends at once.
             cpu::sleep();

@@ -109,8 +109,9 @@ pub fn start(deadline: u64) {
     } else {
         let ticks = u128::from(deadline.saturating_sub(now()));
         let count = (ticks * u128::from(RATIO.load(Ordering::Relaxed))) >> 32;
-        // Rather late than early, and never 0, which would stop it.
-        lapic::write(lapic::TIMER_INITIAL, u32::try_from(count + 1).unwrap_or(u32::MAX));
+        // Rather late than early, for the frequencies are not known better than to a millionth; and never 0, which stops it.
+        let count = u32::try_from(count + (count >> 20) + 1).unwrap_or(u32::MAX);
+        lapic::write(lapic::TIMER_INITIAL, count);
     }
 }
 
