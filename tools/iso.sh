@@ -1,13 +1,14 @@
 #!/bin/sh
 # Makes a bootable image of Roost and its bundle, for a CD or a USB stick, by BIOS or UEFI.
 #
-#   tools/iso.sh BUILD-DIRECTORY [OUT]
+#   tools/iso.sh ROOST-ELF BUNDLE OUT
 #
 # From the environment: CMD (shell commands to run at boot), APPEND (more of Roost's command line).
 set -eu
 
-build=$1
-out=${2:-$build/roost.iso}
+elf=$1
+bundle=$2
+out=$3
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
 
@@ -18,7 +19,8 @@ command=
 [ -z "${CMD:-}" ] || command=$(quoted "roost.cmd=$CMD")
 
 mkdir -p "$tree/root/boot/grub"
-cp "$build/roost.elf" "$build/bundle.cpio" "$tree/root/boot/"
+cp "$elf" "$tree/root/boot/roost.elf"
+cp "$bundle" "$tree/root/boot/bundle.cpio"
 cat >"$tree/root/boot/grub/grub.cfg" <<CONFIG
 serial --unit=0 --speed=115200
 terminal_input serial

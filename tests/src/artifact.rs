@@ -2,6 +2,43 @@
 
 use std::path::{Path, PathBuf};
 
+/// An architecture.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Arch {
+    /// 64-bit Arm.
+    Aarch64,
+    /// PCs.
+    X86_64,
+}
+
+impl Arch {
+    /// Its name, as the build has it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Aarch64 => "aarch64",
+            Self::X86_64 => "x86_64",
+        }
+    }
+
+    /// How privileged the guest `hello` says that it is.
+    #[must_use]
+    pub fn privilege(self) -> &'static str {
+        match self {
+            Self::Aarch64 => "EL1",
+            Self::X86_64 => "ring 0",
+        }
+    }
+
+    /// What Linux calls its console.
+    #[must_use]
+    pub fn linux_console(self) -> &'static str {
+        match self {
+            Self::Aarch64 => "ttyAMA0",
+            Self::X86_64 => "ttyS0",
+        }
+    }
+}
+
 /// Which guests a bundle has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Guests {
@@ -13,21 +50,19 @@ pub enum Guests {
 
 impl Guests {
     /// Their directories below `images`.
-    pub(crate) fn directories(self) -> &'static [&'static str] {
-        match self {
-            Self::Bare => &["hello", "probe"],
-            Self::All => &["hello", "linux", "probe"],
-        }
+    pub(crate) fn directories(self, arch: Arch) -> impl Iterator<Item = &'static str> {
+        let linux = (self == Self::All).then_some("linux");
+        let real = (arch == Arch::X86_64).then_some("real");
+        ["hello", "probe"].into_iter().chain(linux).chain(real)
     }
 }
 
-/// Where the build put its results.
+/// Where the build put its results for this architecture.
 #[must_use]
-pub fn build_directory() -> PathBuf {
-    match std::env::var_os("ROOST_BUILD") {
-        Some(path) => path.into(),
-        None => workspace().join("build/aarch64"),
-    }
+pub fn build_directory(arch: Arch) -> PathBuf {
+    let all =
+        std::env::var_os("ROOST_BUILD").map_or_else(|| workspace().join("build"), PathBuf::from);
+    all.join(arch.name())
 }
 
 /// The root of the sources.
@@ -40,12 +75,13 @@ pub(crate) fn workspace() -> &'static Path {
 /// # Panics
 /// When it is not there.
 #[must_use]
-pub fn built(name: &str) -> PathBuf {
-    let path = build_directory().join(name);
+pub fn built(arch: Arch, name: &str) -> PathBuf {
+    let path = build_directory(arch).join(name);
     assert!(
         path.exists(),
-        "{}: not built; `make test-machine` builds what these tests need",
-        path.display()
+        "{}: not built; `make test-machine ARCH={}` builds what these tests need",
+        path.display(),
+        arch.name(),
     );
     path
 }

@@ -1,14 +1,17 @@
 //! The emulated machine, before it is switched on.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use xtask::bochs::{Bochs, Pace};
 use xtask::bundle::Bundle;
 
 use crate::Roost;
-use crate::artifact::{Guests, build_directory, built, workspace};
+use crate::artifact::{Arch, Guests, build_directory, built, workspace};
+use crate::emulator::{Emulator, Status};
 use crate::serial::Serial;
 
 /// Flags of QEMU that make it count: a nanosecond is an executed instruction, and runs repeat byte by byte.
@@ -18,13 +21,13 @@ pub const COUNTED: [&str; 6] =
 /// A processor.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Cpu {
-    /// A plain ARMv8.0 processor.
-    CortexA57,
+    /// A plain one: ARMv8.0; a PC's without virtual GIF, large pages of 1 GiB, XSAVE; an Intel Haswell.
+    Plain,
     /// All that QEMU has: SVE, pointer authentication, VHE and more.
     Max,
 }
 
-/// A version of the interrupt controller.
+/// A version of Arm's interrupt controller.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Gic {
     /// GICv2.
@@ -33,20 +36,33 @@ pub enum Gic {
     V3,
 }
 
-/// A machine, and what the boot loader hands to Roost.
-#[derive(Debug)]
-pub struct Machine {
-    cpus: u32,
-    cpu: Cpu,
-    gic: Gic,
-    memory: &'static str,
-    guests: Guests,
-    append: String,
-    files: Vec<(String, Vec<u8>)>,
-    raw_bundle: Option<Vec<u8>>,
-    entry: Entry,
-    level: Level,
-    flags: Vec<String>,
+/// What kind of machine it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kind {
+    /// QEMU's `virt`.
+    Virt { gic: Gic, entry: Entry, level: Level },
+    /// A PC with AMD's SVM: QEMU.
+    Svm(Media),
+    /// A PC with Intel's VMX: Bochs.
+    Vmx,
+}
+
+/// What a PC boots from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Media {
+    /// QEMU loads the ELF file, by PVH.
+    Kernel,
+    /// GRUB loads it from a CD, started by this firmware.
+    Image(Firmware),
+}
+
+/// A PC's firmware.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Firmware {
+    /// SeaBIOS.
+    Bios,
+    /// OVMF.
+    Uefi,
 }
 
 /// How Roost gets into the machine.
@@ -65,28 +81,68 @@ enum Level {
     El2,
 }
 
-impl Default for Machine {
-    fn default() -> Self {
-        Self::new()
-    }
+/// A machine, and what the boot loader hands to Roost.
+#[derive(Debug)]
+pub struct Machine {
+    kind: Kind,
+    cpus: u32,
+    cpu: Cpu,
+    memory_mib: u32,
+    guests: Guests,
+    append: String,
+    files: Vec<(String, Vec<u8>)>,
+    raw_bundle: Option<Vec<u8>>,
+    flags: Vec<String>,
 }
 
 impl Machine {
-    /// Two Cortex-A57, GICv3, 1 GiB; hello and probe in the bundle.
+    /// QEMU's AArch64 machine: two Cortex-A57, GICv3, 1 GiB; hello and probe in the bundle.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn virt() -> Self {
+        let kind = Kind::Virt { gic: Gic::V3, entry: Entry::Kernel, level: Level::El2 };
+        Self::of(kind, 2, Cpu::Plain)
+    }
+
+    /// A PC with SVM in QEMU: two CPUs with all that QEMU has, 1 GiB; hello and probe in the bundle.
+    #[must_use]
+    pub fn svm() -> Self {
+        Self::of(Kind::Svm(Media::Kernel), 2, Cpu::Max)
+    }
+
+    /// A PC with VMX in Bochs: one CPU, because it is slow; 512 MiB; hello and probe in the bundle.
+    #[must_use]
+    pub fn vmx() -> Self {
+        Self::of(Kind::Vmx, 1, Cpu::Plain).memory_mib(512)
+    }
+
+    fn of(kind: Kind, cpus: u32, cpu: Cpu) -> Self {
         Self {
-            cpus: 2,
-            cpu: Cpu::CortexA57,
-            gic: Gic::V3,
-            memory: "1G",
+            kind,
+            cpus,
+            cpu,
+            memory_mib: 1024,
             guests: Guests::Bare,
             append: String::new(),
             files: Vec::new(),
             raw_bundle: None,
-            entry: Entry::Kernel,
-            level: Level::El2,
             flags: Vec::new(),
+        }
+    }
+
+    /// Its architecture.
+    #[must_use]
+    pub fn arch(&self) -> Arch {
+        match self.kind {
+            Kind::Virt { .. } => Arch::Aarch64,
+            Kind::Svm(_) | Kind::Vmx => Arch::X86_64,
+        }
+    }
+
+    /// How many times as long as elsewhere things may take.
+    fn slowness(&self) -> u32 {
+        match self.kind {
+            Kind::Virt { .. } | Kind::Svm(_) => 1,
+            Kind::Vmx => 4,
         }
     }
 
@@ -104,17 +160,19 @@ impl Machine {
         self
     }
 
-    /// Which interrupt controller.
+    /// Which interrupt controller, where that is a choice.
     #[must_use]
-    pub fn gic(mut self, gic: Gic) -> Self {
-        self.gic = gic;
+    pub fn gic(mut self, version: Gic) -> Self {
+        if let Kind::Virt { gic, .. } = &mut self.kind {
+            *gic = version;
+        }
         self
     }
 
-    /// How much memory, as QEMU's `-m` has it.
+    /// How much memory.
     #[must_use]
-    pub fn memory(mut self, memory: &'static str) -> Self {
-        self.memory = memory;
+    pub fn memory_mib(mut self, memory_mib: u32) -> Self {
+        self.memory_mib = memory_mib;
         self
     }
 
@@ -170,17 +228,31 @@ impl Machine {
         self.file(&format!("configs/{name}.toml"), config)
     }
 
-    /// A machine without virtualization, which enters Roost at EL1.
+    /// A machine without virtualization: AArch64's enters Roost at EL1, a PC's CPU lacks SVM.
     #[must_use]
     pub fn without_virtualization(mut self) -> Self {
-        self.level = Level::El1;
+        match &mut self.kind {
+            Kind::Virt { level, .. } => *level = Level::El1,
+            Kind::Svm(_) | Kind::Vmx => self.flags.extend(["-cpu".into(), "max,svm=off".into()]),
+        }
         self
     }
 
-    /// Enters Roost without a device tree, command line and bundle.
+    /// Enters Roost without a device tree, command line and bundle, where that is a choice.
     #[must_use]
     pub fn without_device_tree(mut self) -> Self {
-        self.entry = Entry::Bare;
+        if let Kind::Virt { entry, .. } = &mut self.kind {
+            *entry = Entry::Bare;
+        }
+        self
+    }
+
+    /// Boots from a CD with GRUB on it, where that is a choice.
+    #[must_use]
+    pub fn from_image(mut self, firmware: Firmware) -> Self {
+        if let Kind::Svm(media) = &mut self.kind {
+            *media = Media::Image(firmware);
+        }
         self
     }
 
@@ -208,62 +280,108 @@ impl Machine {
     /// Switches it on.
     ///
     /// # Panics
-    /// When something is not built, or QEMU cannot be started.
+    /// When something is not built, or the emulator cannot be started.
     #[must_use]
     pub fn switch_on(self) -> Roost {
         let bundle = self.write_bundle();
-        let mut command = self.command(&bundle);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-        let mut child = match command.spawn() {
-            Ok(child) => child,
-            Err(error) => panic!("qemu-system-aarch64: {error}; `make setup` installs it"),
+        let (emulator, serial, files) = match self.kind {
+            Kind::Virt { gic, entry, level } => {
+                let command = self.virt_command(gic, entry, level, &bundle);
+                let (emulator, serial) = Emulator::qemu(command, Status::Plain);
+                (emulator, serial, vec![bundle])
+            }
+            Kind::Svm(Media::Kernel) => {
+                let mut command = self.pc_command();
+                self.kernel(&mut command, &built(Arch::X86_64, "roost.elf"), &bundle);
+                let (emulator, serial) = Emulator::qemu(command, Status::Doubled);
+                (emulator, serial, vec![bundle])
+            }
+            Kind::Svm(Media::Image(firmware)) => {
+                let iso = self.write_iso(&bundle);
+                let mut command = self.pc_command();
+                command.arg("-cdrom").arg(&iso);
+                if firmware == Firmware::Uefi {
+                    command.args(["-bios", "/usr/share/ovmf/OVMF.fd"]);
+                }
+                let (emulator, serial) = Emulator::qemu(command, Status::Doubled);
+                (emulator, serial, vec![bundle, iso])
+            }
+            Kind::Vmx => {
+                let iso = self.write_iso(&bundle);
+                let (emulator, serial) = self.start_bochs(&iso);
+                (emulator, serial, vec![bundle, iso])
+            }
         };
-        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            panic!("QEMU has no pipes");
-        };
-        Roost::new(child, Serial::new(output, input), bundle)
+        Roost::new(emulator, serial, files, self.slowness(), self.arch())
     }
 
-    fn command(&self, bundle: &Path) -> Command {
+    fn virt_command(&self, gic: Gic, entry: Entry, level: Level, bundle: &Path) -> Command {
         let mut machine = String::from("virt");
-        if self.level == Level::El2 {
+        if level == Level::El2 {
             machine.push_str(",virtualization=on");
         }
-        machine.push_str(match self.gic {
+        machine.push_str(match gic {
             Gic::V2 => ",gic-version=2",
             Gic::V3 => ",gic-version=3",
         });
         let cpu = match self.cpu {
-            Cpu::CortexA57 => "cortex-a57",
+            Cpu::Plain => "cortex-a57",
             Cpu::Max => "max",
         };
         let mut command = Command::new("qemu-system-aarch64");
-        command.args([
-            "-M",
-            &machine,
-            "-cpu",
-            cpu,
-            "-smp",
-            &self.cpus.to_string(),
-            "-m",
-            self.memory,
-        ]);
-        command.args(["-nodefaults", "-display", "none", "-serial", "stdio"]);
+        command.args(["-M", &machine, "-cpu", cpu]);
         command.args(["-semihosting-config", "enable=on,target=native"]);
-        let image = built("roost.bin");
-        match self.entry {
-            Entry::Kernel => {
-                command.arg("-kernel").arg(image);
-                command.arg("-initrd").arg(bundle);
-                command.args(["-append", &self.append]);
-            }
+        let image = built(Arch::Aarch64, "roost.bin");
+        match entry {
+            Entry::Kernel => self.kernel(&mut command, &image, bundle),
             Entry::Bare => {
                 let place = format!("loader,addr=0x40200000,cpu-num=0,file={}", image.display());
                 command.args(["-device", &place]);
             }
         }
-        command.args(&self.flags);
+        self.qemu_board(&mut command);
         command
+    }
+
+    fn pc_command(&self) -> Command {
+        let cpu = match self.cpu {
+            Cpu::Plain => "max,vgif=off,pdpe1gb=off,xsave=off,avx=off",
+            Cpu::Max => "max",
+        };
+        let mut command = Command::new("qemu-system-x86_64");
+        command.args(["-M", "q35", "-cpu", cpu]);
+        if !self.flags.iter().any(|flag| flag == "-icount") {
+            command.args(["-accel", "tcg,thread=multi"]);
+        }
+        command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
+        self.qemu_board(&mut command);
+        command
+    }
+
+    fn kernel(&self, command: &mut Command, image: &Path, bundle: &Path) {
+        command.arg("-kernel").arg(image);
+        command.arg("-initrd").arg(bundle);
+        command.args(["-append", &self.append]);
+    }
+
+    fn qemu_board(&self, command: &mut Command) {
+        command.args(["-smp", &self.cpus.to_string(), "-m", &self.memory_mib.to_string()]);
+        command.args(["-nodefaults", "-display", "none", "-serial", "stdio"]);
+        command.args(&self.flags);
+    }
+
+    fn start_bochs(&self, iso: &Path) -> (Emulator, Serial) {
+        let bochs = Bochs {
+            iso: iso.to_owned(),
+            cpus: self.cpus,
+            memory_mib: self.memory_mib,
+            model: "corei7_haswell_4770".into(),
+            pace: Pace::Free,
+        };
+        let started = bochs.start(&iso.with_extension("bochs"));
+        let (running, port) = started.unwrap_or_else(|error| panic!("{error}"));
+        let writer = port.try_clone().unwrap_or_else(|error| panic!("Bochs's port: {error}"));
+        (Emulator::Bochs(running), Serial::new(port, writer))
     }
 
     /// Writes this machine's bundle to a file of its own.
@@ -273,7 +391,7 @@ impl Machine {
             Some(bytes) => bytes.clone(),
             None => self.pack().unwrap_or_else(|error| panic!("cannot pack a bundle: {error}")),
         };
-        let directory = build_directory().join("tests");
+        let directory = build_directory(self.arch()).join("tests");
         // Relaxed: only that each gets another number counts.
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = directory.join(format!("bundle-{}-{number}.cpio", std::process::id()));
@@ -284,12 +402,24 @@ impl Machine {
         path
     }
 
+    fn write_iso(&self, bundle: &Path) -> PathBuf {
+        let iso = bundle.with_extension("iso");
+        let elf = built(Arch::X86_64, "roost.elf");
+        let status = Command::new(workspace().join("tools/iso.sh"))
+            .args([elf.as_os_str(), bundle.as_os_str(), iso.as_os_str()])
+            .env("APPEND", &self.append)
+            .env("CMD", OsStr::new(""))
+            .status();
+        assert!(status.is_ok_and(|status| status.success()), "tools/iso.sh failed");
+        iso
+    }
+
     fn pack(&self) -> Result<Vec<u8>, xtask::Error> {
-        let mut bundle =
-            Bundle::new().directory("configs", &workspace().join("configs/aarch64"))?;
-        for guest in self.guests.directories() {
+        let configs = workspace().join("configs").join(self.arch().name());
+        let mut bundle = Bundle::new().directory("configs", &configs)?;
+        for guest in self.guests.directories(self.arch()) {
             let prefix = format!("images/{guest}");
-            bundle = bundle.directory(&prefix, &built(&prefix))?;
+            bundle = bundle.directory(&prefix, &built(self.arch(), &prefix))?;
         }
         for (path, bytes) in &self.files {
             bundle = bundle.file(path, bytes.as_slice());

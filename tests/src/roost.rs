@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::artifact::Arch;
+use crate::emulator::Emulator;
 use crate::serial::Serial;
 
 /// The shell's prompt.
@@ -19,14 +20,30 @@ const BOOT: Duration = Duration::from_secs(180);
 
 /// An emulator with Roost in it. It is killed when this is dropped.
 pub struct Roost {
-    child: Child,
+    emulator: Emulator,
     serial: Serial,
-    bundle: PathBuf,
+    /// What was made for it.
+    files: Vec<PathBuf>,
+    /// How many times as long as elsewhere things may take.
+    slowness: u32,
+    arch: Arch,
 }
 
 impl Roost {
-    pub(crate) fn new(child: Child, serial: Serial, bundle: PathBuf) -> Self {
-        Self { child, serial, bundle }
+    pub(crate) fn new(
+        emulator: Emulator,
+        serial: Serial,
+        files: Vec<PathBuf>,
+        slowness: u32,
+        arch: Arch,
+    ) -> Self {
+        Self { emulator, serial, files, slowness, arch }
+    }
+
+    /// What it runs on.
+    #[must_use]
+    pub fn arch(&self) -> Arch {
+        self.arch
     }
 
     /// The serial port.
@@ -36,7 +53,7 @@ impl Roost {
 
     /// Waits for the shell's next prompt, and returns what came before it.
     pub fn wait_for_prompt(&mut self) -> String {
-        self.serial.expect(PROMPT, MOMENT)
+        self.serial.expect(PROMPT, MOMENT * self.slowness)
     }
 
     /// Runs a command of the shell, and returns what it printed.
@@ -47,7 +64,7 @@ impl Roost {
     /// As [`Roost::run`], for a command that may take long.
     pub fn run_within(&mut self, command: &str, limit: Duration) -> String {
         self.serial.send(&format!("{command}\r"));
-        let output = self.serial.expect(PROMPT, limit).replace('\r', "");
+        let output = self.serial.expect(PROMPT, limit * self.slowness).replace('\r', "");
         // The first line is the command itself.
         output.split_once('\n').map_or(String::new(), |(_, rest)| rest.to_owned())
     }
@@ -113,12 +130,14 @@ impl Roost {
 
     /// Waits until the VM is in one of these states (`running`, or `stopped,crashed`).
     pub fn wait_for_state(&mut self, name: &str, states: &str) {
-        self.succeed(&format!("vm wait {name} --state {states} --timeout 50s"));
+        let seconds = 50 * self.slowness;
+        self.succeed(&format!("vm wait {name} --state {states} --timeout {seconds}s"));
     }
 
     /// Waits until a text is on the VM's console, behind what was found before.
     pub fn wait_for_text(&mut self, name: &str, text: &str) {
-        let command = format!("vm expect {name} \"{text}\" --timeout 170s");
+        let seconds = 170 * self.slowness;
+        let command = format!("vm expect {name} \"{text}\" --timeout {seconds}s");
         let output = self.run_within(&command, BOOT);
         if output.contains("error:") {
             let log = self.run(&format!("vm log {name} --lines 40"));
@@ -178,13 +197,12 @@ impl Roost {
     /// # Panics
     /// When it does not end.
     pub fn wait_for_exit_within(&mut self, limit: Duration) -> i32 {
-        let deadline = Instant::now() + limit;
+        let deadline = Instant::now() + limit * self.slowness;
         loop {
-            match self.child.try_wait() {
-                Ok(Some(status)) => return status.code().unwrap_or(-1),
-                Ok(None) if Instant::now() < deadline => thread::sleep(Duration::from_millis(20)),
-                Ok(None) => self.serial.fail("the emulator goes on"),
-                Err(error) => self.serial.fail(&format!("the emulator: {error}")),
+            match self.emulator.try_status(&self.serial) {
+                Some(status) => return status,
+                None if Instant::now() < deadline => thread::sleep(Duration::from_millis(20)),
+                None => self.serial.fail("the emulator goes on"),
             }
         }
     }
@@ -204,9 +222,10 @@ impl Roost {
 
 impl Drop for Roost {
     fn drop(&mut self) {
-        // Whether it is there any more does not matter here.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = fs::remove_file(&self.bundle);
+        self.emulator.kill();
+        for file in &self.files {
+            // What is left behind does no harm.
+            let _ = fs::remove_file(file);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Configurations and images that are no good: an error says where and why, and nothing changes.
 
-use machine_tests::Machine;
+use machine_tests::{Arch, Machine};
 
 /// Name, text, and what the error must say.
 const BAD: [(&str, &str, &[&str]); 9] = [
@@ -43,19 +43,23 @@ const BAD: [(&str, &str, &[&str]); 9] = [
     (
         "overlap",
         "name = \"a\"\nmemory = \"16M\"\n[boot]\nkernel = \"hello/hello.elf\"\n\
-         [[load]]\nfile = \"junk/text\"\naddress = 0x40200000\n",
+         [[load]]\nfile = \"junk/text\"\naddress = LOADED\n",
         &["overlap", "hello/hello.elf", "junk/text"],
     ),
 ];
 
-#[test]
-fn an_error_names_file_line_and_key_and_nothing_changes() {
-    let mut machine = Machine::new()
+fn an_error_names_file_line_and_key_and_nothing_changes(machine: Machine) {
+    // Where hello is loaded, for the one that is to overlap with it.
+    let loaded = match machine.arch() {
+        Arch::Aarch64 => "0x40200000",
+        Arch::X86_64 => "0x200000",
+    };
+    let mut machine = machine
         .file("images/junk/text", "This is no kernel. It is text, and some of it.\n".repeat(100))
         .file("images/junk/empty", "")
         .file("images/junk/cut.elf.gz", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\x00".as_slice());
     for (name, text, _) in BAD {
-        machine = machine.file(&format!("configs/{name}.toml"), text);
+        machine = machine.file(&format!("configs/{name}.toml"), text.replace("LOADED", loaded));
     }
     let mut roost = machine.boot();
     roost.succeed("vm create hello");
@@ -82,22 +86,33 @@ fn an_error_names_file_line_and_key_and_nothing_changes() {
     roost.power_off();
 }
 
-#[test]
-fn a_bundle_that_is_none_leaves_a_shell_to_say_so() {
-    let mut roost = Machine::new().raw_bundle("this is no archive").boot();
+fn a_bundle_that_is_none_leaves_a_shell_to_say_so(machine: Machine) {
+    let mut roost = machine.raw_bundle("this is no archive").boot();
     let output = roost.run("config list");
     assert!(!output.contains("hello"), "{output}");
     roost.refuse("vm create hello");
     roost.power_off();
 }
 
-#[test]
-fn mistyped_commands_say_what_would_be_right() {
-    let mut roost = Machine::new().boot();
+fn mistyped_commands_say_what_would_be_right(machine: Machine) {
+    let mut roost = machine.boot();
     assert!(roost.refuse("vm lst").contains("list"));
     assert!(roost.refuse("vm start 7").contains("no VM 7"));
     assert!(roost.refuse("vm create helo").contains("hello"));
     assert!(roost.refuse("vm start \"hello").contains("quote"));
     assert!(roost.refuse("vm create hello memory=lots").contains("memory"));
     roost.power_off();
+}
+
+machine_tests::tests! {
+    aarch64 {
+        an_error_names_file_line_and_key_and_nothing_changes(Machine::virt());
+        a_bundle_that_is_none_leaves_a_shell_to_say_so(Machine::virt());
+        mistyped_commands_say_what_would_be_right(Machine::virt());
+    }
+    svm {
+        an_error_names_file_line_and_key_and_nothing_changes(Machine::svm());
+        a_bundle_that_is_none_leaves_a_shell_to_say_so(Machine::svm());
+        mistyped_commands_say_what_would_be_right(Machine::svm());
+    }
 }

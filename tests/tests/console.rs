@@ -8,9 +8,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Ctrl-\, which leaves a console.
 const ESCAPE: &str = "\x1c";
 
-#[test]
-fn attaching_replays_once_then_is_live_and_a_key_leaves() {
-    let mut roost = Machine::new().probe("echo", "test=echo").boot();
+fn attaching_replays_once_then_is_live_and_a_key_leaves(machine: Machine) {
+    let mut roost = machine.probe("echo", "test=echo").boot();
     roost.start("echo");
     roost.wait_for_text("echo", "probe: info echo ready");
     for round in 0..2 {
@@ -31,9 +30,8 @@ fn attaching_replays_once_then_is_live_and_a_key_leaves() {
     roost.power_off();
 }
 
-#[test]
-fn ctrl_c_goes_to_the_guest_and_another_escape_key_can_be_chosen() {
-    let mut roost = Machine::new().gic(Gic::V2).probe("echo", "test=echo").boot();
+fn ctrl_c_goes_to_the_guest_and_another_escape_key_can_be_chosen(machine: Machine) {
+    let mut roost = machine.probe("echo", "test=echo").boot();
     roost.start("echo");
     roost.wait_for_text("echo", "probe: info echo ready");
     roost.serial().send("vm console echo --escape ^]\r");
@@ -46,10 +44,8 @@ fn ctrl_c_goes_to_the_guest_and_another_escape_key_can_be_chosen() {
     roost.power_off();
 }
 
-#[test]
-fn when_the_guest_stops_the_session_is_told_and_back_in_the_shell() {
-    let mut roost =
-        Machine::new().probe("echo", "test=echo").probe("jump", "test=jump-crash").boot();
+fn when_the_guest_stops_the_session_is_told_and_back_in_the_shell(machine: Machine) {
+    let mut roost = machine.probe("echo", "test=echo").probe("jump", "test=jump-crash").boot();
     roost.start("echo");
     roost.serial().send("vm console echo\r");
     roost.serial().expect("probe: info echo ready", LIMIT);
@@ -64,12 +60,9 @@ fn when_the_guest_stops_the_session_is_told_and_back_in_the_shell() {
     roost.power_off();
 }
 
-#[test]
-fn what_several_guests_print_is_kept_apart_and_out_of_the_shell() {
-    let mut roost = Machine::new()
-        .probe("one", "test=pause lines=30")
-        .probe("two", "test=flood lines=300")
-        .boot();
+fn what_several_guests_print_is_kept_apart_and_out_of_the_shell(machine: Machine) {
+    let mut roost =
+        machine.probe("one", "test=pause lines=30").probe("two", "test=flood lines=300").boot();
     roost.start("one");
     roost.start("two");
     roost.wait_for_state("one", "stopped");
@@ -80,4 +73,22 @@ fn what_several_guests_print_is_kept_apart_and_out_of_the_shell() {
     let shown = roost.succeed("vm log two --lines 3");
     assert_eq!(shown.trim_end().lines().count(), 3, "{shown}");
     roost.power_off();
+}
+
+machine_tests::tests! {
+    aarch64 {
+        attaching_replays_once_then_is_live_and_a_key_leaves(Machine::virt());
+        ctrl_c_goes_to_the_guest_and_another_escape_key_can_be_chosen(Machine::virt().gic(Gic::V2));
+        when_the_guest_stops_the_session_is_told_and_back_in_the_shell(Machine::virt());
+        what_several_guests_print_is_kept_apart_and_out_of_the_shell(Machine::virt());
+    }
+    svm {
+        attaching_replays_once_then_is_live_and_a_key_leaves(Machine::svm());
+        ctrl_c_goes_to_the_guest_and_another_escape_key_can_be_chosen(Machine::svm());
+        when_the_guest_stops_the_session_is_told_and_back_in_the_shell(Machine::svm());
+        what_several_guests_print_is_kept_apart_and_out_of_the_shell(Machine::svm());
+    }
+    vmx {
+        attaching_replays_once_then_is_live_and_a_key_leaves(Machine::vmx());
+    }
 }

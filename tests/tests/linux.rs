@@ -7,13 +7,15 @@ use machine_tests::{Cpu, Gic, Guests, Machine, Roost};
 const LIMIT: Duration = Duration::from_secs(180);
 const PROMPT: &str = "linux:~# ";
 
-fn machine() -> Machine {
-    Machine::new().memory("2G").guests(Guests::All)
+/// With room for several guests.
+fn large(machine: Machine) -> Machine {
+    machine.memory_mib(2048)
 }
 
 /// Creates a VM from a configuration of Linux, and starts it. A quiet kernel boots faster here.
 fn start(roost: &mut Roost, config: &str, name: &str) {
-    roost.succeed(&format!("vm create {config} --name {name} 'cmdline=console=ttyAMA0 quiet'"));
+    let console = roost.arch().linux_console();
+    roost.succeed(&format!("vm create {config} --name {name} 'cmdline=console={console} quiet'"));
     roost.succeed(&format!("vm start {name}"));
 }
 
@@ -24,31 +26,15 @@ fn answers(roost: &mut Roost, name: &str) {
     roost.wait_for_text(name, "42");
 }
 
-fn boots_to_its_prompt(cpu: Cpu, gic: Gic, cpus: u32) {
-    let mut roost = machine().cpu(cpu).gic(gic).cpus(cpus).boot();
+fn linux_boots_to_its_prompt(machine: Machine) {
+    let mut roost = machine.guests(Guests::All).boot();
     start(&mut roost, "linux", "linux");
     answers(&mut roost, "linux");
     roost.power_off();
 }
 
-#[test]
-fn linux_boots_to_its_prompt_on_one_plain_cpu_with_gicv2() {
-    boots_to_its_prompt(Cpu::CortexA57, Gic::V2, 1);
-}
-
-#[test]
-fn linux_boots_to_its_prompt_on_one_cpu_that_has_everything() {
-    boots_to_its_prompt(Cpu::Max, Gic::V3, 1);
-}
-
-#[test]
-fn linux_boots_to_its_prompt_on_four_cpus_that_have_everything_with_gicv2() {
-    boots_to_its_prompt(Cpu::Max, Gic::V2, 4);
-}
-
-#[test]
-fn linux_is_used_paused_rebooted_and_powered_off_from_its_console() {
-    let mut roost = machine().cpus(4).boot();
+fn linux_is_used_paused_rebooted_and_powered_off_from_its_console(machine: Machine) {
+    let mut roost = machine.guests(Guests::All).boot();
     start(&mut roost, "linux", "linux");
     roost.serial().send("vm console linux\r");
     roost.serial().expect("Welcome to Linux", LIMIT);
@@ -81,21 +67,18 @@ fn linux_is_used_paused_rebooted_and_powered_off_from_its_console() {
     roost.power_off();
 }
 
-#[test]
-fn a_power_key_stops_linux() {
-    for gic in [Gic::V2, Gic::V3] {
-        let mut roost = machine().gic(gic).boot();
-        start(&mut roost, "linux", "linux");
-        roost.wait_for_text("linux", PROMPT);
-        roost.succeed("vm stop linux");
-        assert_eq!(roost.state("linux"), "stopped");
-        roost.power_off();
-    }
+fn a_power_key_stops_linux(machine: Machine) {
+    let mut roost = machine.guests(Guests::All).boot();
+    start(&mut roost, "linux", "linux");
+    roost.wait_for_text("linux", PROMPT);
+    roost.succeed("vm stop linux");
+    assert_eq!(roost.state("linux"), "stopped");
+    roost.power_off();
 }
 
 /// Two guests at once, both making progress.
-fn two_at_once(gic: Gic, cpus: u32) {
-    let mut roost = machine().gic(gic).cpus(cpus).boot();
+fn two_linux_guests_make_progress(machine: Machine) {
+    let mut roost = machine.guests(Guests::All).boot();
     for name in ["one", "two"] {
         start(&mut roost, "linux", name);
     }
@@ -114,18 +97,8 @@ fn two_at_once(gic: Gic, cpus: u32) {
     roost.power_off();
 }
 
-#[test]
-fn two_linux_guests_make_progress_on_one_cpu() {
-    two_at_once(Gic::V3, 1);
-}
-
-#[test]
-fn two_linux_guests_make_progress_on_four_cpus() {
-    two_at_once(Gic::V2, 4);
-}
-
-fn sees_four_cpus(gic: Gic, cpus: u32) {
-    let mut roost = machine().gic(gic).cpus(cpus).boot();
+fn linux_sees_four_cpus(machine: Machine) {
+    let mut roost = machine.guests(Guests::All).boot();
     start(&mut roost, "linux-smp", "smp");
     roost.wait_for_text("smp", "4 CPUs");
     roost.wait_for_text("smp", PROMPT);
@@ -134,12 +107,61 @@ fn sees_four_cpus(gic: Gic, cpus: u32) {
     roost.power_off();
 }
 
-#[test]
-fn linux_sees_four_cpus_on_four() {
-    sees_four_cpus(Gic::V3, 4);
+/// All that is asked of Linux where booting it takes minutes: it answers, another guest runs beside it, it is paused, and
+/// stops when asked.
+fn linux_answers_beside_another_guest_is_paused_and_stopped(machine: Machine) {
+    let mut roost = machine.guests(Guests::All).probe("ticks", "test=pause lines=1000000").boot();
+    roost.start("ticks");
+    start(&mut roost, "linux", "linux");
+    answers(&mut roost, "linux");
+    roost.wait_for_ticks("ticks");
+    roost.succeed("vm pause linux");
+    let time = roost.cpu_time_ns("linux");
+    roost.wait_for_ticks("ticks");
+    assert_eq!(roost.cpu_time_ns("linux"), time);
+    roost.succeed("vm resume linux");
+    roost.type_line("linux", "echo resumed $((6 * 7))");
+    roost.wait_for_text("linux", "resumed 42");
+    roost.succeed("vm stop linux");
+    assert_eq!(roost.state("linux"), "stopped");
+    roost.wait_for_ticks("ticks");
+    roost.power_off();
 }
 
-#[test]
-fn linux_sees_four_cpus_on_one() {
-    sees_four_cpus(Gic::V2, 1);
+machine_tests::tests! {
+    aarch64 {
+        linux_boots_to_its_prompt_on_one_plain_cpu_with_gicv2 =
+            linux_boots_to_its_prompt(large(Machine::virt()).gic(Gic::V2).cpus(1));
+        linux_boots_to_its_prompt_on_one_cpu_that_has_everything =
+            linux_boots_to_its_prompt(large(Machine::virt()).cpu(Cpu::Max).cpus(1));
+        linux_boots_to_its_prompt_on_four_cpus_that_have_everything_with_gicv2 =
+            linux_boots_to_its_prompt(large(Machine::virt()).cpu(Cpu::Max).gic(Gic::V2).cpus(4));
+        linux_is_used_paused_rebooted_and_powered_off_from_its_console(large(Machine::virt()).cpus(4));
+        a_power_key_stops_linux(large(Machine::virt()));
+        a_power_key_stops_linux_with_gicv2 =
+            a_power_key_stops_linux(large(Machine::virt()).gic(Gic::V2));
+        two_linux_guests_make_progress_on_one_cpu =
+            two_linux_guests_make_progress(large(Machine::virt()).cpus(1));
+        two_linux_guests_make_progress_on_four_cpus =
+            two_linux_guests_make_progress(large(Machine::virt()).gic(Gic::V2).cpus(4));
+        linux_sees_four_cpus_on_four = linux_sees_four_cpus(large(Machine::virt()).cpus(4));
+        linux_sees_four_cpus_on_one =
+            linux_sees_four_cpus(large(Machine::virt()).gic(Gic::V2).cpus(1));
+    }
+    svm {
+        linux_boots_to_its_prompt_on_one_cpu = linux_boots_to_its_prompt(large(Machine::svm()).cpus(1));
+        linux_boots_to_its_prompt_on_four_plain_cpus =
+            linux_boots_to_its_prompt(large(Machine::svm()).cpu(Cpu::Plain).cpus(4));
+        linux_is_used_paused_rebooted_and_powered_off_from_its_console(large(Machine::svm()).cpus(4));
+        a_power_key_stops_linux(large(Machine::svm()));
+        two_linux_guests_make_progress_on_one_cpu =
+            two_linux_guests_make_progress(large(Machine::svm()).cpus(1));
+        two_linux_guests_make_progress_on_four_cpus =
+            two_linux_guests_make_progress(large(Machine::svm()).cpus(4));
+        linux_sees_four_cpus_on_four = linux_sees_four_cpus(large(Machine::svm()).cpus(4));
+        linux_sees_four_cpus_on_one = linux_sees_four_cpus(large(Machine::svm()).cpus(1));
+    }
+    vmx {
+        linux_answers_beside_another_guest_is_paused_and_stopped(Machine::vmx());
+    }
 }

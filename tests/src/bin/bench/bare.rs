@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use machine_tests::{COUNTED, Serial, built};
+use machine_tests::{Arch, COUNTED, Serial, built};
 
 /// How long an emulator that counts may take, in real time.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1200);
@@ -30,9 +30,12 @@ impl Bare<'_> {
         command.args(["-M", "virt,gic-version=3", "-cpu", "cortex-a57", "-m", "256"]);
         command.args(["-smp", &self.cpus.to_string(), "-nodefaults", "-display", "none"]);
         command.args(["-serial", "stdio", "-no-reboot"]).args(COUNTED);
-        command.arg("-kernel").arg(built(self.kernel)).args(["-append", self.command_line]);
+        command
+            .arg("-kernel")
+            .arg(built(Arch::Aarch64, self.kernel))
+            .args(["-append", self.command_line]);
         if let Some(initrd) = self.initrd {
-            command.arg("-initrd").arg(built(initrd));
+            command.arg("-initrd").arg(built(Arch::Aarch64, initrd));
         }
         if let Some(device_tree) = self.device_tree {
             command.arg("-dtb").arg(device_tree);

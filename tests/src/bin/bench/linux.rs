@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use machine_tests::{Guests, Machine, build_directory};
+use machine_tests::{Arch, Guests, Machine, build_directory};
 
 use crate::bare::{Bare, PATIENCE};
 use crate::device_tree;
@@ -59,9 +59,9 @@ fn on_roost(command_line: &str) -> Option<String> {
          vm log linux\n\
          poweroff\n"
     );
-    let mut roost = Machine::new()
+    let mut roost = Machine::virt()
         .cpus(1)
-        .memory("2G")
+        .memory_mib(2048)
         .guests(Guests::All)
         .file("autostart", script)
         .counted()
@@ -87,7 +87,7 @@ fn guests_device_tree(transcript: &str) -> Option<PathBuf> {
     let (_, rest) = rest.split_once('\n')?;
     let (text, _) = rest.split_once("end of 2")?;
     let tree = device_tree::with_seed(&device_tree::from_base64(text))?;
-    let path = build_directory().join("guest.dtb");
+    let path = build_directory(Arch::Aarch64).join("guest.dtb");
     fs::write(&path, tree).ok()?;
     Some(path)
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use machine_tests::{Guests, Machine, built};
+use machine_tests::{Arch, Guests, Machine, built};
 
 use crate::bare::{Bare, PATIENCE};
 use crate::figure::{Figure, Unit};
@@ -63,9 +63,9 @@ pub(crate) fn measure() -> Vec<Figure> {
     };
     let bare = bare.run_until("probe: done").map(|text| benchmarks(&text)).unwrap_or_default();
 
-    let mut roost = Machine::new()
+    let mut roost = Machine::virt()
         .cpus(1)
-        .memory("2G")
+        .memory_mib(2048)
         .guests(Guests::All)
         .file("autostart", SCRIPT)
         .counted()
@@ -122,5 +122,5 @@ fn first_instruction(documents: &[serde_json::Value]) -> Option<f64> {
 }
 
 fn size(name: &str) -> Option<f64> {
-    Some(fs::metadata(built(name)).ok()?.len() as f64)
+    Some(fs::metadata(built(Arch::Aarch64, name)).ok()?.len() as f64)
 }
