@@ -3,7 +3,7 @@
 use crate::fault::Fault;
 use crate::queue::{Chain, Queue};
 use crate::record::Record;
-use crate::transport::State;
+use crate::transport::{MAX_QUEUES, State};
 use alloc::sync::Arc;
 use hv_core::guest::{GuestMemory, Width};
 
@@ -81,6 +81,8 @@ pub struct Context<'a> {
     pub(crate) state: &'a mut State,
     pub(crate) memory: &'a Arc<dyn GuestMemory + Send + Sync>,
     pub(crate) record: &'a Record,
+    /// Queues for which the device is to be called again, a bit each.
+    pub(crate) again: &'a mut u64,
 }
 
 impl Context<'_> {
@@ -116,6 +118,12 @@ impl Context<'_> {
     #[must_use]
     pub fn share_memory(&self) -> Arc<dyn GuestMemory + Send + Sync> {
         Arc::clone(self.memory)
+    }
+
+    /// Asks to be called soon for queue `queue`, as if the driver notified it: what a device that is not called by its
+    /// driver does instead of returning [`More::Yes`].
+    pub fn call_again(&mut self, queue: usize) {
+        *self.again |= 1 << (queue % MAX_QUEUES);
     }
 
     /// The features that were agreed on.

@@ -17,6 +17,7 @@
 extern crate alloc;
 
 pub mod balloon;
+pub mod block;
 pub mod config_space;
 pub mod console;
 pub mod device;

@@ -31,6 +31,7 @@ use hv_core::time::Instant;
 mod client;
 mod flight;
 mod state;
+mod turns;
 mod window;
 
 pub use window::HostWindow;

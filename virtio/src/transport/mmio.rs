@@ -143,6 +143,9 @@ impl<D: VirtioDevice> MmioDevice<D> {
     /// arrives. Whether the driver is there says [`Context::is_running`].
     pub fn call<R>(&mut self, call: impl FnOnce(&mut D, &mut Context<'_>) -> R) -> R {
         let result = self.session.with(call);
+        if self.session.more() == More::Yes {
+            self.bell.ring();
+        }
         self.tell();
         result
     }

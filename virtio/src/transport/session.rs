@@ -66,8 +66,8 @@ impl<D: VirtioDevice> Session<D> {
 
     /// Calls `call` with the device and what it may use.
     pub(crate) fn with<R>(&mut self, call: impl FnOnce(&mut D, &mut Context<'_>) -> R) -> R {
-        let Self { device, state, memory, record, .. } = self;
-        call(device, &mut Context { state, memory, record })
+        let Self { device, state, memory, record, unfinished } = self;
+        call(device, &mut Context { state, memory, record, again: unfinished })
     }
 
     pub(crate) fn set_status(&mut self, value: u8) {

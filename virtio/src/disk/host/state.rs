@@ -1,9 +1,8 @@
 //! The state behind the lock of the host's disk.
 
 use super::super::geometry::{Access, Cache};
-use super::super::raw::{RawCompleted, RawDisk, Refused, Token};
-use super::super::{Buffer, Completed, Completer, DiskError, Operation, Request, SectorRange};
-use super::client::Waiting;
+use super::super::raw::{RawCompleted, RawDisk, Token};
+use super::super::{Buffer, Completed, Completer, DiskError, Request, SectorRange};
 use super::flight::{Deadline, Flight, Kind, News, Owner, Waiter};
 use super::{Client, ClientId, HostStatistics, OpenError};
 use alloc::boxed::Box;
@@ -13,47 +12,34 @@ use core::mem;
 use core::time::Duration;
 use hv_core::time::Instant;
 
-/// Bytes of a turn: the most that one request costs, so that each turn gets somewhere.
-const QUANTUM: u64 = 64 << 10;
-/// What a request costs at least: it takes the disk's time even if it has few bytes.
-const LEAST_COST: u64 = 4 << 10;
-
 /// How far the client whose turn it is has come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Turn {
+pub(super) enum Turn {
     /// It has not got its quantum.
     New,
     /// It has.
     Begun,
 }
 
-/// What is done next.
-enum Next {
-    /// The client has had its turn.
-    Pass,
-    /// The client's first request.
-    Issue,
-}
-
 pub(super) struct State {
-    driver: Box<dyn RawDisk>,
-    depth: usize,
-    cache: Cache,
+    pub(super) driver: Box<dyn RawDisk>,
+    pub(super) depth: usize,
+    pub(super) cache: Cache,
     timeout: Duration,
-    clients: Vec<Client>,
+    pub(super) clients: Vec<Client>,
     next_client: u64,
     /// Index of the client whose turn it is.
-    turn: usize,
-    progress: Turn,
-    flights: Vec<Flight>,
-    next_token: u64,
+    pub(super) turn: usize,
+    pub(super) progress: Turn,
+    pub(super) flights: Vec<Flight>,
+    pub(super) next_token: u64,
     /// Flushes whose clients' writes have ended, and that no command serves yet.
-    flushes: Vec<Waiter>,
+    pub(super) flushes: Vec<Waiter>,
     /// What is to be told at the next poll: ends that were found where no client may be called.
     news: Vec<News>,
     /// When whoever polls will do so again at the latest.
     next_poll: Instant,
-    statistics: HostStatistics,
+    pub(super) statistics: HostStatistics,
 }
 
 impl State {
@@ -194,133 +180,6 @@ impl State {
         self.clients.iter().map(|client| (client.range, client.access)).collect()
     }
 
-    /// Gives the driver as much as it takes.
-    pub(super) fn pump(&mut self) {
-        for client in &mut self.clients {
-            while let Some(waiter) = client.take_ready_flush() {
-                self.flushes.push(waiter);
-            }
-        }
-        let before = self.next_token;
-        if self.issue_flush() {
-            while self.flights.len() < self.depth && self.issue_next() {}
-        }
-        if self.next_token != before {
-            self.driver.start();
-        }
-    }
-
-    /// Begins a flush for all who wait for one. Not while one is under way, which may have begun before their writes ended.
-    /// Returns whether the driver may have room.
-    fn issue_flush(&mut self) -> bool {
-        if self.flushes.is_empty() {
-            return true;
-        }
-        if self.cache == Cache::WriteThrough {
-            for waiter in mem::take(&mut self.flushes) {
-                self.report(waiter, Ok(()), None);
-            }
-            return true;
-        }
-        if self.flights.len() >= self.depth {
-            return false;
-        }
-        if self.flights.iter().any(|flight| flight.kind == Kind::Flush) {
-            return true;
-        }
-        let token = self.new_token();
-        match self.driver.submit(token, Operation::Flush) {
-            Ok(()) => {
-                let owner = Owner::Flush(mem::take(&mut self.flushes));
-                self.statistics.flushes += 1;
-                self.fly(token, owner, Kind::Flush, SectorRange::EMPTY, 0);
-                true
-            }
-            Err(Refused::Busy(_)) => false,
-            Err(Refused::Failed(error, _)) => {
-                self.statistics.errors += 1;
-                for waiter in mem::take(&mut self.flushes) {
-                    self.report(waiter, Err(error), None);
-                }
-                true
-            }
-        }
-    }
-
-    /// Begins one request of the client whose turn it is, or of one of the next. Returns whether there may be more.
-    fn issue_next(&mut self) -> bool {
-        // Each client once, and the first, whose turn may be over, once more.
-        for _ in 0..=self.clients.len() {
-            match self.next_of_turn() {
-                Some(Next::Issue) => return self.issue_of_turn(),
-                Some(Next::Pass) => {
-                    self.turn += 1;
-                    self.progress = Turn::New;
-                }
-                None => return false,
-            }
-        }
-        false
-    }
-
-    fn next_of_turn(&mut self) -> Option<Next> {
-        if self.turn >= self.clients.len() {
-            self.turn = 0;
-            self.progress = Turn::New;
-        }
-        let client = self.clients.get_mut(self.turn)?;
-        let Some(next) = client.waiting.front() else {
-            client.credit = 0;
-            return Some(Next::Pass);
-        };
-        let range = next.operation.range().unwrap_or(SectorRange::EMPTY);
-        let kind = Kind::of(&next.operation);
-        // A flush there still waits for writes.
-        if kind == Kind::Flush || self.flights.iter().any(|flight| flight.meets(kind, range)) {
-            return Some(Next::Pass);
-        }
-        if self.progress == Turn::New {
-            self.progress = Turn::Begun;
-            client.credit = client.credit.saturating_add(QUANTUM).min(2 * QUANTUM);
-        }
-        Some(if client.credit >= cost(&next.operation) { Next::Issue } else { Next::Pass })
-    }
-
-    fn issue_of_turn(&mut self) -> bool {
-        let token = self.new_token();
-        let Some(client) = self.clients.get_mut(self.turn) else { return false };
-        let Some(Waiting { id, operation, deadline }) = client.waiting.pop_front() else {
-            return false;
-        };
-        let cost = cost(&operation);
-        let range = operation.range().unwrap_or(SectorRange::EMPTY);
-        let kind = Kind::of(&operation);
-        let bytes = data_bytes(&operation);
-        let waiter = Waiter { client: client.id, id, deadline };
-        match self.driver.submit(token, operation) {
-            Ok(()) => {
-                client.credit = client.credit.saturating_sub(cost);
-                client.changes_in_flight += usize::from(kind == Kind::Change);
-                self.fly(token, Owner::Client(waiter), kind, range, bytes);
-                true
-            }
-            Err(Refused::Busy(operation)) => {
-                client.waiting.push_front(Waiting { id, operation, deadline });
-                false
-            }
-            Err(Refused::Failed(error, operation)) => {
-                self.statistics.errors += 1;
-                self.report(waiter, Err(error), operation.into_buffer());
-                true
-            }
-        }
-    }
-
-    fn fly(&mut self, token: Token, owner: Owner, kind: Kind, range: SectorRange, bytes: u64) {
-        self.statistics.commands += 1;
-        self.flights.push(Flight { token, owner, kind, range, bytes });
-    }
-
     /// A command has ended.
     fn land(&mut self, completed: RawCompleted) {
         let RawCompleted { token, result, buffer } = completed;
@@ -403,14 +262,19 @@ impl State {
         }
     }
 
-    fn report(&mut self, waiter: Waiter, result: Result<(), DiskError>, buffer: Option<Buffer>) {
+    pub(super) fn report(
+        &mut self,
+        waiter: Waiter,
+        result: Result<(), DiskError>,
+        buffer: Option<Buffer>,
+    ) {
         let completed = Completed { id: waiter.id, result, buffer };
         let completer = self.client(waiter.client).and_then(|client| client.completer.as_ref());
         let news = News::completed(completer, completed);
         self.news.extend(news);
     }
 
-    fn new_token(&mut self) -> Token {
+    pub(super) fn new_token(&mut self) -> Token {
         self.next_token += 1;
         Token(self.next_token)
     }
@@ -418,15 +282,4 @@ impl State {
     fn client(&mut self, id: ClientId) -> Option<&mut Client> {
         self.clients.iter_mut().find(|client| client.id == id)
     }
-}
-
-fn data_bytes(operation: &Operation) -> u64 {
-    match operation {
-        Operation::Read { buffer, .. } | Operation::Write { buffer, .. } => buffer.len() as u64,
-        Operation::Flush | Operation::Discard(_) | Operation::WriteZeroes(..) => 0,
-    }
-}
-
-fn cost(operation: &Operation) -> u64 {
-    data_bytes(operation).clamp(LEAST_COST, QUANTUM)
 }

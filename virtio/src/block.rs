@@ -1,0 +1,257 @@
+//! The block device (virtio 1.2, 5.2): a guest's requests, made to a [`Disk`] in bounded pieces.
+//!
+//! ```text
+//!   queues ──pop──► header, checks ──► table of requests ──pieces──► disk
+//!                        │                  ▲    │                     │
+//!                        ▼ refused          │    ▼ all pieces ended    │
+//!                      status ◄─────────────┼─ status ◄────────────────┘
+//!                                  buffers of a fixed pool
+//! ```
+//!
+//! One request at a time is being cut up; the disk may have the pieces of many. If no buffer is free, cutting goes on when
+//! a piece ends. A call from the driver does a bounded amount of work, and asks to be called again if there is more.
+//!
+//! What ends after the driver's reset is known by its name and dropped. What was begun then may still change the disk;
+//! disks see to it that it does so before whatever comes later.
+
+mod piece;
+pub mod port;
+mod request;
+mod statistics;
+mod table;
+mod wire;
+mod work;
+
+pub use port::Port;
+pub use statistics::{Counts, Statistics};
+
+use crate::config_space;
+use crate::device::{Context, DeviceId, More, VirtioDevice};
+use crate::disk::geometry::{Cache, Geometry};
+use crate::disk::{BufferPool, Completed, Disk, DiskError};
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use hv_core::guest::Width;
+use piece::Name;
+use table::{Durability, Table};
+use wire::{CACHE_MODE_OFFSET, F_CACHE_MODE, F_FLUSH, NAME_BYTES, Space, Status};
+
+/// Entries of a queue.
+const QUEUE_SIZE: u16 = 128;
+
+/// What a block device is made with.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup<'a> {
+    /// The disk's name, of which the driver is told the first 20 bytes.
+    pub name: &'a str,
+    /// How many queues: one for each of the guest's CPUs is best. At least 1.
+    pub queues: u16,
+    /// What the disk is like that will be attached first: it decides on what is offered to the driver.
+    pub geometry: Geometry,
+}
+
+/// A disk in a device, with its buffers.
+pub(crate) struct Medium {
+    disk: Arc<dyn Disk>,
+    geometry: Geometry,
+    pool: BufferPool,
+    /// Pieces that it has, of this life.
+    in_flight: usize,
+    health: Health,
+}
+
+/// Whether buffers come back.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Health {
+    Good,
+    /// The disk was late with all of them: nothing that needs one is waited for.
+    Dead,
+}
+
+impl Medium {
+    pub(crate) fn new(disk: Arc<dyn Disk>, pool: BufferPool) -> Self {
+        let geometry = disk.geometry();
+        Self { disk, geometry, pool, in_flight: 0, health: Health::Good }
+    }
+}
+
+/// A block device.
+pub struct Block {
+    medium: Option<Medium>,
+    /// Of the disk, or of none.
+    geometry: Geometry,
+    offered: u64,
+    agreed: u64,
+    /// What the driver chose.
+    cache: Cache,
+    name: [u8; NAME_BYTES],
+    queue_sizes: Vec<u16>,
+    table: Table,
+    /// The request that is being cut into pieces.
+    current: Option<u8>,
+    life: u32,
+    /// Queues that may have something, a bit each.
+    backlog: u64,
+    /// The queue that was served last.
+    last_queue: usize,
+    statistics: Arc<Statistics>,
+}
+
+impl Block {
+    /// A device without a disk: [`port::attach`] puts one in.
+    #[must_use]
+    pub fn new(setup: Setup<'_>) -> Self {
+        let queues = setup.queues.clamp(1, crate::transport::MAX_QUEUES as u16);
+        let mut name = [0; NAME_BYTES];
+        for (place, byte) in name.iter_mut().zip(setup.name.bytes()) {
+            *place = byte;
+        }
+        Self {
+            medium: None,
+            geometry: Geometry { sectors: 0, ..setup.geometry },
+            offered: wire::features(&setup.geometry, queues),
+            agreed: 0,
+            cache: Cache::WriteBack,
+            name,
+            queue_sizes: vec![QUEUE_SIZE; usize::from(queues)],
+            table: Table::new(),
+            current: None,
+            life: 0,
+            backlog: 0,
+            last_queue: 0,
+            statistics: Arc::default(),
+        }
+    }
+
+    /// What it has done, which can be read without its lock.
+    #[must_use]
+    pub fn statistics(&self) -> Arc<Statistics> {
+        Arc::clone(&self.statistics)
+    }
+
+    /// The disk, if there is one.
+    #[must_use]
+    pub fn disk(&self) -> Option<&Arc<dyn Disk>> {
+        self.medium.as_ref().map(|medium| &medium.disk)
+    }
+
+    /// How many requests have not ended.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Exchanges the disk. All requests fail.
+    pub(crate) fn change(
+        &mut self,
+        medium: Option<Medium>,
+        context: &mut Context<'_>,
+    ) -> Option<Medium> {
+        let sectors = medium.as_ref().map_or(0, |medium| medium.geometry.sectors);
+        let like = medium.as_ref().map_or(self.geometry, |medium| medium.geometry);
+        self.geometry = Geometry { sectors, ..like };
+        let old = core::mem::replace(&mut self.medium, medium);
+        self.life = Name::next_life(self.life);
+        self.current = None;
+        for index in 0..table::PLACES as u8 {
+            if let Some(running) = self.table.get(index) {
+                running.status = Status::Error;
+                running.durability = Durability::Unasked;
+                self.end(index, context);
+            }
+        }
+        context.config_changed();
+        self.go_on(context);
+        old
+    }
+
+    /// The disk has ended a piece.
+    pub(crate) fn complete(&mut self, completed: Completed, context: &mut Context<'_>) {
+        let is_late = completed.result == Err(DiskError::Late);
+        if !is_late && let Some(medium) = &mut self.medium {
+            medium.health = Health::Good;
+        }
+        if Name::of(completed.id).life == self.life {
+            self.piece_ended(completed, context);
+        } else {
+            drop(completed);
+        }
+        self.go_on(context);
+        if is_late && self.is_starved() {
+            if let Some(medium) = &mut self.medium {
+                medium.health = Health::Dead;
+            }
+            self.go_on(context);
+        }
+    }
+
+    /// A buffer is back.
+    pub(crate) fn room(&mut self, context: &mut Context<'_>) {
+        if let Some(medium) = &mut self.medium {
+            medium.health = Health::Good;
+        }
+        self.go_on(context);
+    }
+
+    /// Whether there is something to do, but no buffer, and the disk has nothing that could bring one.
+    fn is_starved(&self) -> bool {
+        self.current.is_some() && self.medium.as_ref().is_some_and(|medium| medium.in_flight == 0)
+    }
+}
+
+impl VirtioDevice for Block {
+    fn device_id(&self) -> DeviceId {
+        DeviceId::Block
+    }
+
+    fn features(&self) -> u64 {
+        self.offered
+    }
+
+    fn queue_sizes(&self) -> &[u16] {
+        &self.queue_sizes
+    }
+
+    fn read_config(&self, offset: u64, width: Width) -> u64 {
+        let writes_back = u8::from(self.cache == Cache::WriteBack);
+        let queues = self.queue_sizes.len() as u16;
+        let space = Space::new(&self.geometry, writes_back, queues);
+        config_space::read(space.bytes(), offset, width)
+    }
+
+    fn write_config(&mut self, offset: u64, width: Width, value: u64) {
+        if offset == CACHE_MODE_OFFSET && width == Width::B1 && self.offered & F_CACHE_MODE != 0 {
+            self.cache = if value & 1 == 0 { Cache::WriteThrough } else { Cache::WriteBack };
+        }
+    }
+
+    fn activate(&mut self, features: u64, _: &mut Context<'_>) {
+        self.agreed = features;
+        // Who cannot flush relies on writes (5.2.5.2).
+        if features & F_FLUSH == 0 {
+            self.cache = Cache::WriteThrough;
+        }
+    }
+
+    fn notify(&mut self, queue: usize, context: &mut Context<'_>) -> More {
+        self.backlog |= 1 << (queue % crate::transport::MAX_QUEUES);
+        self.work(context)
+    }
+
+    fn reset(&mut self) {
+        self.life = Name::next_life(self.life);
+        self.table.clear();
+        self.current = None;
+        self.backlog = 0;
+        self.agreed = 0;
+        self.cache = Cache::WriteBack;
+        if let Some(medium) = &mut self.medium {
+            medium.in_flight = 0;
+            medium.disk.cancel();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
