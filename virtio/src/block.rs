@@ -35,10 +35,7 @@ use alloc::vec::Vec;
 use hv_core::guest::Width;
 use piece::Name;
 use table::{Durability, Table};
-use wire::{CACHE_MODE_OFFSET, F_CACHE_MODE, F_FLUSH, NAME_BYTES, Space, Status};
-
-/// Entries of a queue.
-const QUEUE_SIZE: u16 = 128;
+use wire::{CACHE_MODE_OFFSET, F_CACHE_MODE, F_FLUSH, NAME_BYTES, QUEUE_SIZE, Space, Status};
 
 /// What a block device is made with.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +49,7 @@ pub struct Setup<'a> {
 }
 
 /// A disk in a device, with its buffers.
-pub(crate) struct Medium {
+pub struct Medium {
     disk: Arc<dyn Disk>,
     geometry: Geometry,
     pool: BufferPool,
@@ -70,7 +67,9 @@ enum Health {
 }
 
 impl Medium {
-    pub(crate) fn new(disk: Arc<dyn Disk>, pool: BufferPool) -> Self {
+    /// `disk`, which is connected to where its ends arrive, with buffers from `pool`.
+    #[must_use]
+    pub fn new(disk: Arc<dyn Disk>, pool: BufferPool) -> Self {
         let geometry = disk.geometry();
         Self { disk, geometry, pool, in_flight: 0, health: Health::Good }
     }
@@ -143,7 +142,7 @@ impl Block {
     }
 
     /// Exchanges the disk. All requests fail.
-    pub(crate) fn change(
+    pub fn change(
         &mut self,
         medium: Option<Medium>,
         context: &mut Context<'_>,
@@ -167,7 +166,7 @@ impl Block {
     }
 
     /// The disk has ended a piece.
-    pub(crate) fn complete(&mut self, completed: Completed, context: &mut Context<'_>) {
+    pub fn complete(&mut self, completed: Completed, context: &mut Context<'_>) {
         let is_late = completed.result == Err(DiskError::Late);
         if !is_late && let Some(medium) = &mut self.medium {
             medium.health = Health::Good;
@@ -187,7 +186,7 @@ impl Block {
     }
 
     /// A buffer is back.
-    pub(crate) fn room(&mut self, context: &mut Context<'_>) {
+    pub fn room(&mut self, context: &mut Context<'_>) {
         if let Some(medium) = &mut self.medium {
             medium.health = Health::Good;
         }

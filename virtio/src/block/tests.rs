@@ -162,7 +162,7 @@ fn the_configuration_says_what_the_disk_is_like() {
     let mut rig = Rig::new(Arc::new(disk), 4, Taste::default());
     let mut field = |offset, width| rig.guest.config(offset, width);
     assert_eq!(field(0, Width::B8), 0x1_2345_6789);
-    assert_eq!(field(12, Width::B4), 126);
+    assert_eq!(field(12, Width::B4), 254);
     assert_eq!(field(20, Width::B4), 512);
     assert_eq!((field(24, Width::B1), field(26, Width::B2)), (3, 8));
     assert_eq!((field(32, Width::B1), field(34, Width::B2)), (1, 4));

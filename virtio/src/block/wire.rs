@@ -1,6 +1,7 @@
 //! What block devices and drivers say to each other: feature bits, the configuration space, requests (virtio 1.2, 5.2).
 
 use crate::disk::{Access, Geometry};
+use crate::queue::MAX_SEGMENTS;
 
 /// `VIRTIO_BLK_F_SEG_MAX`: the configuration says how many segments a request may have.
 pub(super) const F_SEG_MAX: u64 = 1 << 2;
@@ -34,8 +35,12 @@ pub(super) const RANGE_UNMAP: u32 = 1 << 0;
 pub(super) const MOST_RANGES: u32 = 16;
 /// The most sectors of a range: 1 GiB. The disk gets it in pieces.
 pub(super) const MOST_RANGE_SECTORS: u32 = 1 << 21;
-/// The most segments that a request needs: 512 KiB of pages. More are taken.
-pub(super) const SEGMENTS: u32 = 126;
+/// The most segments of data of a request: no chain may be longer than its queue (2.7.5.3.1), and two descriptors are for
+/// header and status.
+pub(super) const SEGMENTS: u32 = QUEUE_SIZE as u32 - 2;
+/// Entries of a queue.
+pub(super) const QUEUE_SIZE: u16 = 256;
+const _: () = assert!(QUEUE_SIZE as usize <= MAX_SEGMENTS);
 
 /// The types of requests (5.2.6).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -142,8 +142,9 @@ impl<D: VirtioDevice> MmioDevice<D> {
     /// hear. The way for everything that does not come from the driver: a request that completes, input that
     /// arrives. Whether the driver is there says [`Context::is_running`].
     pub fn call<R>(&mut self, call: impl FnOnce(&mut D, &mut Context<'_>) -> R) -> R {
+        let before = self.session.more();
         let result = self.session.with(call);
-        if self.session.more() == More::Yes {
+        if before == More::No && self.session.more() == More::Yes {
             self.bell.ring();
         }
         self.tell();

@@ -29,6 +29,9 @@ impl Completer for Inbox {
     }
 }
 
+/// Bytes of data in a row: four pages.
+const RUN: u32 = 16 << 10;
+
 pub(super) fn header(kind: u32, sector: u64) -> [u8; 16] {
     // What is reserved may hold anything.
     (u128::from(kind) | 0x5555 << 32 | u128::from(sector) << 64).to_le_bytes()
@@ -72,10 +75,9 @@ impl Rig {
     pub(super) fn add(&mut self, kind: u32, sector: u64, out: &[u8], room: u32) -> Option<u16> {
         let header = header(kind, sector);
         let mut readable = vec![&header[..]];
-        // As pages of memory that are not neighbours.
-        readable.extend(out.chunks(4096));
-        let mut writable: Vec<u32> = vec![4096; room as usize / 4096];
-        writable.extend([room % 4096].iter().filter(|len| **len != 0));
+        readable.extend(out.chunks(RUN as usize));
+        let mut writable: Vec<u32> = vec![RUN; (room / RUN) as usize];
+        writable.extend([room % RUN].iter().filter(|len| **len != 0));
         writable.push(1);
         self.guest.add(0, &readable, &writable)
     }
