@@ -142,11 +142,7 @@ impl Block {
     }
 
     /// Exchanges the disk. All requests fail.
-    pub fn change(
-        &mut self,
-        medium: Option<Medium>,
-        context: &mut Context<'_>,
-    ) -> Option<Medium> {
+    pub fn change(&mut self, medium: Option<Medium>, context: &mut Context<'_>) -> Option<Medium> {
         let sectors = medium.as_ref().map_or(0, |medium| medium.geometry.sectors);
         let like = medium.as_ref().map_or(self.geometry, |medium| medium.geometry);
         self.geometry = Geometry { sectors, ..like };

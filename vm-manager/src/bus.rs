@@ -36,7 +36,6 @@ pub enum Reply {
 }
 
 struct Window {
-    space: Space,
     base: u64,
     len: u64,
     device: SharedDevice,
@@ -45,8 +44,9 @@ struct Window {
 /// A VM's devices, by address.
 #[derive(Default)]
 pub struct Bus {
-    /// Sorted by space and base.
-    windows: Vec<Window>,
+    /// Sorted by base, as are the ports.
+    memory: Vec<Window>,
+    ports: Vec<Window>,
 }
 
 impl Bus {
@@ -63,15 +63,16 @@ impl Bus {
         device: SharedDevice,
     ) -> Result<(), Overlap> {
         let end = base.0.checked_add(len).ok_or(Overlap)?;
-        let clashes = |window: &Window| {
-            window.space == space && window.base < end && base.0 < window.base + window.len
+        let windows = match space {
+            Space::Mmio => &mut self.memory,
+            Space::Port => &mut self.ports,
         };
-        if self.windows.iter().any(clashes) {
+        let clashes = |window: &Window| window.base < end && base.0 < window.base + window.len;
+        if windows.iter().any(clashes) {
             return Err(Overlap);
         }
-        let at =
-            self.windows.partition_point(|window| (window.space, window.base) < (space, base.0));
-        self.windows.insert(at, Window { space, base: base.0, len, device });
+        let at = windows.partition_point(|window| window.base < base.0);
+        windows.insert(at, Window { base: base.0, len, device });
         Ok(())
     }
 
@@ -79,14 +80,16 @@ impl Bus {
     #[inline]
     pub fn access(&self, access: Access, now: Instant) -> Reply {
         let Access { space, addr, width, op } = access;
-        let at =
-            self.windows.partition_point(|window| (window.space, window.base) <= (space, addr.0));
-        let Some(window) = at.checked_sub(1).and_then(|at| self.windows.get(at)) else {
+        let windows = match space {
+            Space::Mmio => &self.memory,
+            Space::Port => &self.ports,
+        };
+        let at = windows.partition_point(|window| window.base <= addr.0);
+        let Some(window) = at.checked_sub(1).and_then(|at| windows.get(at)) else {
             return Reply::NoDevice;
         };
-        // One of another space may begin behind the address.
-        let offset = addr.0.wrapping_sub(window.base);
-        if window.space != space || offset >= window.len {
+        let offset = addr.0 - window.base;
+        if offset >= window.len {
             return Reply::NoDevice;
         }
         let mut device = window.device.lock();
@@ -101,7 +104,7 @@ impl Bus {
 
     /// Returns all devices to the state after power-on.
     pub fn reset(&self) {
-        for window in &self.windows {
+        for window in self.memory.iter().chain(&self.ports) {
             window.device.lock().reset();
         }
     }

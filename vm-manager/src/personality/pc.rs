@@ -317,11 +317,14 @@ impl<P: PcPlatform> Board<P> for Pc<P> {
         let Some(port) = self.port(core) else { return };
         let Some(vm) = port.slot().vm() else { return };
         let behind = vm.behind(Instant(0));
-        core.private.behind_ns = u64::try_from(behind.as_nanos()).unwrap_or(u64::MAX);
-        core.private.apic_deadline =
-            Now::host_at(core.private.behind_ns, port.apic().lock().next_deadline());
-        if core.index == 0 {
-            self.devices.find_deadline(core.private.behind_ns);
+        let behind_ns = u64::try_from(behind.as_nanos()).unwrap_or(u64::MAX);
+        if behind_ns != core.private.behind_ns {
+            core.private.behind_ns = behind_ns;
+            core.private.apic_deadline =
+                Now::host_at(behind_ns, port.apic().lock().next_deadline());
+            if core.index == 0 {
+                self.devices.find_deadline(behind_ns);
+            }
         }
         self.tell_time(core, vm.ram());
     }
