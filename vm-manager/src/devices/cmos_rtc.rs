@@ -350,6 +350,11 @@ impl Device for CmosRtc {
     }
 
     fn write(&mut self, offset: u64, width: Width, value: u64, now: Instant) {
+        // The index alone, which each access to the data follows: that looks at the time.
+        if (offset, width) == (0, Width::B1) {
+            self.index = value as u8 & INDEX;
+            return;
+        }
         self.poll(now);
         isa::write(offset, width, value, |at, value| match at {
             0 => self.index = value & INDEX,

@@ -354,7 +354,7 @@ impl<P: PcPlatform> Board<P> for Pc<P> {
             return self.devices.memory(access, now);
         }
         let reply = self.devices.port(access, now);
-        if Devices::<P>::has_deadline(access.addr.0 as u16) {
+        if Devices::<P>::has_deadline(&access) {
             self.find_deadline(now.behind_ns);
         }
         reply

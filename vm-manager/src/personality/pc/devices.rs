@@ -19,7 +19,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use hv_core::exit::{Access, Op};
-use hv_core::guest::{Device, GuestPhysAddr, IrqLine, Space};
+use hv_core::guest::{Device, GuestPhysAddr, IrqLine, Space, Width};
 use hv_core::sync::Mutex;
 use hv_core::time::Instant;
 
@@ -167,11 +167,16 @@ impl<P: PcPlatform> Devices<P> {
         self.bus.access(access, now.guest())
     }
 
-    /// Whether an access to `port` may change when a device wants to look at the time.
+    /// Whether this access may change when a device wants to look at the time.
     #[inline]
-    pub(super) fn has_deadline(port: u16) -> bool {
+    pub(super) fn has_deadline(access: &Access) -> bool {
         const PM_EVENT_END: u16 = pc_map::PM_EVENT + 4;
-        matches!(port, 0x40..=0x43 | SYSTEM_CONTROL | 0x70..=0x71 | pc_map::PM_EVENT..PM_EVENT_END)
+        match access.addr.0 as u16 {
+            0x40..=0x43 | SYSTEM_CONTROL | 0x71 | pc_map::PM_EVENT..PM_EVENT_END => true,
+            // The index of the clock, and perhaps the data behind it.
+            0x70 => access.width != Width::B1,
+            _ => false,
+        }
     }
 
     /// When the first of them wants to look at the time. Relaxed: whoever makes it earlier asks for vCPU 0's attention.

@@ -103,7 +103,7 @@ impl<P: PcPlatform> Around<'_, P> {
             Space::Mmio => devices.memory(access, self.now),
             Space::Port => {
                 let reply = devices.port(access, self.now);
-                if Devices::<P>::has_deadline(access.addr.0 as u16) {
+                if Devices::<P>::has_deadline(&access) {
                     self.pc.find_deadline(self.now.behind_ns);
                 }
                 reply
