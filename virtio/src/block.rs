@@ -28,7 +28,7 @@ pub use statistics::{Counts, Statistics};
 use crate::config_space;
 use crate::device::{Context, DeviceId, More, VirtioDevice};
 use crate::disk::geometry::{Cache, Geometry};
-use crate::disk::{BufferPool, Completed, Disk, DiskError};
+use crate::disk::{BufferPool, Completed, Disk, DiskError, News};
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -55,6 +55,8 @@ pub struct Medium {
     pool: BufferPool,
     /// Pieces that it has, of this life.
     in_flight: usize,
+    /// Pieces that it was given since it was told to start last.
+    unstarted: usize,
     health: Health,
 }
 
@@ -71,7 +73,7 @@ impl Medium {
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>, pool: BufferPool) -> Self {
         let geometry = disk.geometry();
-        Self { disk, geometry, pool, in_flight: 0, health: Health::Good }
+        Self { disk, geometry, pool, in_flight: 0, unstarted: 0, health: Health::Good }
     }
 }
 
@@ -161,16 +163,23 @@ impl Block {
         old
     }
 
-    /// The disk has ended a piece.
-    pub fn complete(&mut self, completed: Completed, context: &mut Context<'_>) {
-        let is_late = completed.result == Err(DiskError::Late);
-        if !is_late && let Some(medium) = &mut self.medium {
-            medium.health = Health::Good;
-        }
-        if Name::of(completed.id).life == self.life {
-            self.piece_ended(completed, context);
-        } else {
-            drop(completed);
+    /// The disk has something to say.
+    pub fn hear(&mut self, news: Vec<News>, context: &mut Context<'_>) {
+        let mut is_late = false;
+        for news in news {
+            match news {
+                News::Ended(Completed { result: Err(DiskError::Late), .. }) => is_late = true,
+                News::Ended(_) | News::Room => {
+                    if let Some(medium) = &mut self.medium {
+                        medium.health = Health::Good;
+                    }
+                }
+            }
+            if let News::Ended(completed) = news
+                && Name::of(completed.id).life == self.life
+            {
+                self.piece_ended(completed, context);
+            }
         }
         self.go_on(context);
         if is_late && self.is_starved() {
@@ -179,14 +188,6 @@ impl Block {
             }
             self.go_on(context);
         }
-    }
-
-    /// A buffer is back.
-    pub fn room(&mut self, context: &mut Context<'_>) {
-        if let Some(medium) = &mut self.medium {
-            medium.health = Health::Good;
-        }
-        self.go_on(context);
     }
 
     /// Whether there is something to do, but no buffer, and the disk has nothing that could bring one.
@@ -243,6 +244,7 @@ impl VirtioDevice for Block {
         self.cache = Cache::WriteBack;
         if let Some(medium) = &mut self.medium {
             medium.in_flight = 0;
+            medium.unstarted = 0;
             medium.disk.cancel();
         }
     }

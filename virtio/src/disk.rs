@@ -14,6 +14,7 @@
 //! [`Disk::start`] or [`Disk::cancel`], and holds no lock of its own when it does.
 
 use alloc::sync::Weak;
+use alloc::vec::Vec;
 use core::fmt;
 
 pub mod buffer;
@@ -173,7 +174,7 @@ pub struct Completed {
     /// Whether it was done.
     pub result: Result<(), DiskError>,
     /// Its buffer, filled if it was a read that was done. A driver keeps the buffer of a request that is late until it
-    /// has done with it: it then comes back to its pool, and [`Completer::room`] says so.
+    /// has done with it: it then comes back to its pool, and [`News::Room`] says so.
     pub buffer: Option<Buffer>,
 }
 
@@ -194,12 +195,19 @@ pub enum Submitted {
     Later,
 }
 
-/// Takes the ends of requests: the client's side of a disk. It is called with no lock held, on any CPU.
-pub trait Completer: Send + Sync {
+/// What a disk has to say to its client.
+#[derive(Debug)]
+pub enum News {
     /// A request ended. It may be one that was cancelled meanwhile.
-    fn complete(&self, completed: Completed);
+    Ended(Completed),
     /// A buffer that was given up as late is back in its pool.
-    fn room(&self);
+    Room,
+}
+
+/// The client's side of a disk. It is called with no lock held, on any CPU.
+pub trait Completer: Send + Sync {
+    /// Hears what there is to say: all at once, so that the client can answer by one interrupt.
+    fn hear(&self, news: Vec<News>);
 }
 
 /// A client's view of a store.

@@ -14,7 +14,7 @@ use virtio::disk::overlay::RamDisk;
 use virtio::disk::page::{PAGE_BYTES, PageStore};
 use virtio::disk::raw::{RawCompleted, RawDisk, Refused, Token};
 use virtio::disk::{
-    Access, BufferPool, Cache, Completed, Completer, Disk, DiskError, Geometry, Operation,
+    Access, BufferPool, Cache, Completer, Disk, DiskError, Geometry, News, Operation,
     SectorRange,
 };
 use virtio::queue::QueueKind;
@@ -77,14 +77,11 @@ impl PollBell for Silent {
 }
 
 #[derive(Default)]
-struct Inbox(Mutex<Vec<Option<Completed>>>);
+struct Inbox(Mutex<Vec<News>>);
 
 impl Completer for Inbox {
-    fn complete(&self, completed: Completed) {
-        self.0.lock().unwrap().push(Some(completed));
-    }
-    fn room(&self) {
-        self.0.lock().unwrap().push(None);
+    fn hear(&self, news: Vec<News>) {
+        self.0.lock().unwrap().extend(news);
     }
 }
 
@@ -125,12 +122,7 @@ fuzz_target!(|input: (bool, bool, Vec<u8>, Vec<Step>)| {
     };
     let deliver = |guest: &mut Guest<Block>| {
         let news = std::mem::take(&mut *inbox.0.lock().unwrap());
-        for news in news {
-            guest.device.call(|block, context| match news {
-                Some(completed) => block.complete(completed, context),
-                None => block.room(context),
-            });
-        }
+        guest.device.call(|block, context| block.hear(news, context));
     };
     for (what, place, value) in steps {
         let offset = u64::from(place % 0x200);

@@ -2,21 +2,18 @@
 
 use super::{Block, Medium};
 use crate::disk::buffer::{BufferPool, NoMemory, PoolSize};
-use crate::disk::{Completed, Completer, Disk};
+use crate::disk::{Completer, Disk, News};
 use crate::transport::mmio::MmioDevice;
 use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
 use hv_core::sync::Mutex;
 
 /// A block device behind MMIO registers, shared by the guest's CPUs and the disk.
 pub type Port = Mutex<MmioDevice<Block>>;
 
 impl Completer for Port {
-    fn complete(&self, completed: Completed) {
-        self.lock().call(|block, context| block.complete(completed, context));
-    }
-
-    fn room(&self) {
-        self.lock().call(|block, context| block.room(context));
+    fn hear(&self, news: Vec<News>) {
+        self.lock().call(|block, context| block.hear(news, context));
     }
 }
 

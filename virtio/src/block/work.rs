@@ -49,7 +49,9 @@ impl Block {
             }
         };
         // Once for all pieces.
-        if let Some(medium) = &self.medium {
+        if let Some(medium) = &mut self.medium
+            && core::mem::take(&mut medium.unstarted) != 0
+        {
             medium.disk.start();
         }
         more
@@ -165,7 +167,7 @@ impl Block {
         let id = Name { life: self.life, request: index, sector }.id();
         match medium.disk.submit(DiskRequest { id, operation }) {
             Submitted::Done(completed) => self.piece_ended(completed, context),
-            Submitted::Later => {}
+            Submitted::Later => medium.unstarted += 1,
         }
     }
 

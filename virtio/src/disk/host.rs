@@ -154,8 +154,8 @@ impl HostDisk {
     pub fn poll(&self, now: Instant) -> Instant {
         // In a statement of its own, so that the lock is free again.
         let (news, next) = self.state.lock().poll(now);
-        for news in news {
-            news.tell();
+        for (client, news) in news {
+            client.hear(news);
         }
         next
     }

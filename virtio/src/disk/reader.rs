@@ -3,10 +3,11 @@
 
 use super::buffer::{LARGE_BYTES, NoMemory, PoolSize};
 use super::{
-    Buffer, BufferPool, Completed, Completer, Disk, DiskError, Operation, Request, RequestId,
+    Buffer, BufferPool, Completed, Completer, Disk, DiskError, News, Operation, Request, RequestId,
     SECTOR_BYTES, Submitted,
 };
 use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
 use hv_core::sync::Mutex;
 
 /// Reads bytes from anywhere on a disk.
@@ -47,11 +48,13 @@ pub struct DiskReader<W> {
 struct Inbox(Mutex<Option<Completed>>);
 
 impl Completer for Inbox {
-    fn complete(&self, completed: Completed) {
-        *self.0.lock() = Some(completed);
+    fn hear(&self, news: Vec<News>) {
+        for news in news {
+            if let News::Ended(completed) = news {
+                *self.0.lock() = Some(completed);
+            }
+        }
     }
-
-    fn room(&self) {}
 }
 
 impl<W: FnMut() -> Patience> DiskReader<W> {

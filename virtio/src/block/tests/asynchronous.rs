@@ -64,6 +64,23 @@ fn a_request_ends_when_the_disk_says_so() {
 }
 
 #[test]
+fn requests_that_end_together_are_one_interrupt_and_one_start_of_the_disk() {
+    let host = Host::new(100, 32);
+    let mut rig = rig(&host, Taste::default());
+    for sector in 0..16 {
+        rig.add(READ, sector, &[], 512).unwrap();
+    }
+    rig.guest.kick(0);
+    assert_eq!((host.drive.pending(), host.drive.lock().starts), (16, 1));
+    host.drive.finish_all();
+    host.host.poll(Instant(1));
+    rig.deliver();
+    assert_eq!(rig.guest.device.record().interrupts(), 1);
+    assert_eq!(rig.guest.device.record().notifications(), 1);
+    assert_eq!(rig.guest.device.device().running(), 0);
+}
+
+#[test]
 fn a_large_request_needs_no_more_than_the_pool() {
     let host = Host::new(10_000, 64);
     let mut rig = rig(&host, Taste::default());

@@ -3,7 +3,7 @@
 use crate::block::{Block, Counts, Medium, Setup};
 use crate::disk::buffer::PoolSize;
 use crate::disk::geometry::Geometry;
-use crate::disk::{BufferPool, Completed, Completer, Disk};
+use crate::disk::{BufferPool, Completer, Disk, News};
 use crate::testing::guest::{Done, Guest, Taste};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -17,15 +17,11 @@ pub(super) struct Rig {
 
 /// What a disk reported and the device has not heard yet.
 #[derive(Default)]
-struct Inbox(Mutex<Vec<Option<Completed>>>);
+struct Inbox(Mutex<Vec<News>>);
 
 impl Completer for Inbox {
-    fn complete(&self, completed: Completed) {
-        self.0.lock().unwrap().push(Some(completed));
-    }
-
-    fn room(&self) {
-        self.0.lock().unwrap().push(None);
+    fn hear(&self, news: Vec<News>) {
+        self.0.lock().unwrap().extend(news);
     }
 }
 
@@ -111,14 +107,9 @@ impl Rig {
 
     /// Lets the device hear what its disk has reported. Returns how much that was.
     pub(super) fn deliver(&mut self) -> usize {
-        let ended = core::mem::take(&mut *self.inbox.0.lock().unwrap());
-        let count = ended.len();
-        for ended in ended {
-            self.guest.device.call(|block, context| match ended {
-                Some(completed) => block.complete(completed, context),
-                None => block.room(context),
-            });
-        }
+        let news = core::mem::take(&mut *self.inbox.0.lock().unwrap());
+        let count = news.len();
+        self.guest.device.call(|block, context| block.hear(news, context));
         while self.guest.device.poll() == crate::More::Yes {}
         count
     }

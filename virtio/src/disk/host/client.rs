@@ -1,10 +1,12 @@
 //! One client of the host's disk: what it has submitted, and what it may do next.
 
 use super::super::geometry::Access;
-use super::super::{Completer, Operation, Request, RequestId, SectorRange};
+use super::super::{Completer, News, Operation, Request, RequestId, SectorRange};
 use super::flight::{Deadline, Waiter};
 use alloc::collections::VecDeque;
-use alloc::sync::Weak;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::mem;
 use hv_core::time::Instant;
 
 /// More than a device has requests: it is an error in the client to have more.
@@ -29,6 +31,8 @@ pub(super) struct Client {
     pub(super) waiting: VecDeque<Waiting>,
     /// Its writes, discards and zeroes that the driver has, and that are not late.
     pub(super) changes_in_flight: usize,
+    /// What it is to be told once no lock is held.
+    pub(super) news: Vec<News>,
     /// Bytes that it may still transfer in this turn.
     pub(super) credit: u64,
 }
@@ -42,8 +46,18 @@ impl Client {
             completer: None,
             waiting: VecDeque::new(),
             changes_in_flight: 0,
+            news: Vec::new(),
             credit: 0,
         }
+    }
+
+    /// What it is to be told, and who hears it. Nothing, if nobody does: it is dropped.
+    pub(super) fn take_news(&mut self) -> Option<(Arc<dyn Completer>, Vec<News>)> {
+        if self.news.is_empty() {
+            return None;
+        }
+        let news = mem::take(&mut self.news);
+        Some((self.completer.as_ref()?.upgrade()?, news))
     }
 
     /// Takes a request, or gives it back if there are too many, or no memory for one more.

@@ -1,9 +1,8 @@
 //! What the driver has, and whom its end is told.
 
 use super::super::raw::Token;
-use super::super::{Completed, Completer, Operation, RequestId, SectorRange};
+use super::super::{Operation, RequestId, SectorRange};
 use super::ClientId;
-use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use hv_core::time::Instant;
 
@@ -103,35 +102,6 @@ impl Flight {
         match self.owner {
             Owner::Cancelled(_) | Owner::Stray(_) => true,
             Owner::Client(_) | Owner::Flush(_) => false,
-        }
-    }
-}
-
-/// Something to be told to a client, once no lock is held.
-pub(super) enum News {
-    /// A request ended.
-    Completed(Arc<dyn Completer>, Completed),
-    /// A buffer came back.
-    Room(Arc<dyn Completer>),
-}
-
-impl News {
-    /// Nothing, if the client is gone: what is in `completed` is then dropped.
-    pub(super) fn completed(
-        to: Option<&Weak<dyn Completer>>,
-        completed: Completed,
-    ) -> Option<Self> {
-        Some(Self::Completed(to?.upgrade()?, completed))
-    }
-
-    pub(super) fn room(to: Option<&Weak<dyn Completer>>) -> Option<Self> {
-        Some(Self::Room(to?.upgrade()?))
-    }
-
-    pub(super) fn tell(self) {
-        match self {
-            Self::Completed(to, completed) => to.complete(completed),
-            Self::Room(to) => to.room(),
         }
     }
 }

@@ -2,13 +2,12 @@
 
 use super::super::geometry::{Access, Cache};
 use super::super::raw::{RawCompleted, RawDisk, Token};
-use super::super::{Buffer, Completed, Completer, DiskError, Request, SectorRange};
-use super::flight::{Deadline, Flight, Kind, News, Owner, Waiter};
+use super::super::{Buffer, Completed, Completer, DiskError, News, Request, SectorRange};
+use super::flight::{Deadline, Flight, Kind, Owner, Waiter};
 use super::{Client, ClientId, HostStatistics, OpenError};
 use alloc::boxed::Box;
-use alloc::sync::Weak;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::mem;
 use core::time::Duration;
 use hv_core::time::Instant;
 
@@ -20,6 +19,9 @@ pub(super) enum Turn {
     /// It has.
     Begun,
 }
+
+/// A client, and what it is to be told.
+type ToTell = (Arc<dyn Completer>, Vec<News>);
 
 pub(super) struct State {
     pub(super) driver: Box<dyn RawDisk>,
@@ -35,8 +37,6 @@ pub(super) struct State {
     pub(super) next_token: u64,
     /// Flushes whose clients' writes have ended, and that no command serves yet.
     pub(super) flushes: Vec<Waiter>,
-    /// What is to be told at the next poll: ends that were found where no client may be called.
-    news: Vec<News>,
     /// When whoever polls will do so again at the latest.
     next_poll: Instant,
     pub(super) statistics: HostStatistics,
@@ -57,7 +57,6 @@ impl State {
             flights: Vec::with_capacity(depth),
             next_token: 0,
             flushes: Vec::new(),
-            news: Vec::new(),
             next_poll: Instant::NEVER,
             statistics: HostStatistics::default(),
         }
@@ -130,7 +129,7 @@ impl State {
     }
 
     /// Returns what is to be told, and when to call again.
-    pub(super) fn poll(&mut self, now: Instant) -> (Vec<News>, Instant) {
+    pub(super) fn poll(&mut self, now: Instant) -> (Vec<ToTell>, Instant) {
         // As many as the driver can have, so that one that invents ends does not hold this CPU.
         for _ in 0..self.depth {
             let Some(completed) = self.driver.poll() else { break };
@@ -139,12 +138,12 @@ impl State {
         self.fail_late(now);
         self.pump();
         self.next_poll = self.deadline();
-        (mem::take(&mut self.news), self.next_poll)
+        (self.clients.iter_mut().filter_map(Client::take_news).collect(), self.next_poll)
     }
 
     /// Whether nobody would poll in time if nobody were told: something is to be told, or waits although nothing did.
     pub(super) fn wants_poll(&mut self) -> bool {
-        let is_wanted = !self.news.is_empty()
+        let is_wanted = self.clients.iter().any(|client| !client.news.is_empty())
             || self.next_poll == Instant::NEVER && self.deadline() != Instant::NEVER;
         if is_wanted {
             // Once is enough.
@@ -208,9 +207,9 @@ impl State {
             }
             Owner::Stray(client) => {
                 drop(buffer);
-                let completer = self.client(client).and_then(|client| client.completer.as_ref());
-                let news = News::room(completer);
-                self.news.extend(news);
+                if let Some(client) = self.client(client) {
+                    client.news.push(News::Room);
+                }
             }
         }
     }
@@ -269,9 +268,9 @@ impl State {
         buffer: Option<Buffer>,
     ) {
         let completed = Completed { id: waiter.id, result, buffer };
-        let completer = self.client(waiter.client).and_then(|client| client.completer.as_ref());
-        let news = News::completed(completer, completed);
-        self.news.extend(news);
+        if let Some(client) = self.client(waiter.client) {
+            client.news.push(News::Ended(completed));
+        }
     }
 
     pub(super) fn new_token(&mut self) -> Token {

@@ -2,7 +2,7 @@
 
 use super::super::buffer::PoolSize;
 use super::super::{
-    Buffer, BufferPool, Completed, Completer, Disk, DiskError, Operation, Request, RequestId,
+    Buffer, BufferPool, Completed, Completer, Disk, DiskError, News, Operation, Request, RequestId,
     SECTOR_BYTES, SectorRange, Submitted, Unmap,
 };
 use std::collections::BTreeMap;
@@ -15,13 +15,20 @@ struct Inbox {
 }
 
 impl Completer for Inbox {
-    fn complete(&self, completed: Completed) {
+    fn hear(&self, news: Vec<News>) {
+        for news in news {
+            match news {
+                News::Ended(completed) => self.put(completed),
+                News::Room => *self.rooms.lock().unwrap() += 1,
+            }
+        }
+    }
+}
+
+impl Inbox {
+    fn put(&self, completed: Completed) {
         let twice = self.ended.lock().unwrap().insert(completed.id.0, completed);
         assert!(twice.is_none());
-    }
-
-    fn room(&self) {
-        *self.rooms.lock().unwrap() += 1;
     }
 }
 
@@ -47,7 +54,7 @@ impl Client {
         let id = RequestId(self.next);
         if let Submitted::Done(completed) = self.disk.submit(Request { id, operation }) {
             assert_eq!(completed.id, id);
-            self.inbox.complete(completed);
+            self.inbox.put(completed);
         }
         self.next
     }
