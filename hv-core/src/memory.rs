@@ -129,6 +129,23 @@ impl Frames<Dirty> {
     }
 }
 
+impl AsRef<[u8]> for Frames<Zeroed> {
+    fn as_ref(&self) -> &[u8] {
+        let start = core::ptr::with_exposed_provenance::<u8>(self.addr as usize);
+        // SAFETY: the frames are ours, are mapped where they are, and hold zeroes or what was written since. Whoever
+        // shows them to hardware or writes to them by other ways keeps them private, and so from being borrowed.
+        unsafe { core::slice::from_raw_parts(start, self.len as usize) }
+    }
+}
+
+impl AsMut<[u8]> for Frames<Zeroed> {
+    fn as_mut(&mut self) -> &mut [u8] {
+        let start = core::ptr::with_exposed_provenance_mut::<u8>(self.addr as usize);
+        // SAFETY: as for `as_ref`; `&mut self` says that nobody else looks.
+        unsafe { core::slice::from_raw_parts_mut(start, self.len as usize) }
+    }
+}
+
 impl<State> Frames<State> {
     /// The physical address of the first byte.
     #[must_use]
