@@ -51,16 +51,11 @@ impl Table {
         PLACES - self.free.len()
     }
 
-    /// Where the request is now, or the request if there is no place.
-    pub(super) fn insert(&mut self, running: Running) -> Result<u8, Running> {
-        let Some(index) = self.free.pop() else { return Err(running) };
-        match self.places.get_mut(usize::from(index)) {
-            Some(place) => {
-                *place = Some(running);
-                Ok(index)
-            }
-            None => Err(running),
-        }
+    /// Where the request is now. `None`, and it is dropped, if there is no place.
+    pub(super) fn insert(&mut self, running: Running) -> Option<u8> {
+        let index = self.free.pop()?;
+        *self.places.get_mut(usize::from(index))? = Some(running);
+        Some(index)
     }
 
     pub(super) fn get(&mut self, index: u8) -> Option<&mut Running> {

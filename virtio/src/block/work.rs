@@ -92,10 +92,11 @@ impl Block {
         let durability =
             if self.must_flush(&work) { Durability::Wanted } else { Durability::Unasked };
         let status = Status::Done;
-        match self.table.insert(Running { queue, chain, work, pieces: 0, status, durability }) {
-            Ok(index) => self.current = Some(index),
-            // It was not full.
-            Err(running) => self.answer(queue, running.chain, Status::Error, 0, context),
+        let running = Running { queue, chain, work, pieces: 0, status, durability };
+        self.current = self.table.insert(running);
+        if self.current.is_none() {
+            // Nobody takes a request when the table is full.
+            context.fail(Fault::HostMemory);
         }
     }
 

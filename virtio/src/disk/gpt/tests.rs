@@ -130,7 +130,8 @@ fn the_backup_is_used_if_the_primary_table_is_damaged() {
 fn headers_that_cannot_be_are_refused() {
     let lba = LbaLe::from_u64;
     assert!(with_header(|_| {}).is_ok());
-    let changes: [fn(&mut GptHeader, fn(u64) -> LbaLe); 9] = [
+    type Change = fn(&mut GptHeader, fn(u64) -> LbaLe);
+    let changes: [Change; 9] = [
         |header, lba| header.my_lba = lba(7),
         |header, lba| header.last_usable_lba = lba(BLOCKS),
         |header, lba| header.last_usable_lba = lba(u64::MAX),
