@@ -115,7 +115,7 @@ pub trait Board<P: Platform<Board = Self>>: Send + Sync + Sized {
     /// An exit that only this architecture has.
     fn handle(
         &self,
-        exit: <P::Cpu as GuestCpu>::ArchExit,
+        exit: &<P::Cpu as GuestCpu>::ArchExit,
         core: &mut Core<P>,
         vm: &Vm<P>,
     ) -> ControlFlow<Stop>;

@@ -361,7 +361,7 @@ impl<P: PcPlatform> Board<P> for Pc<P> {
     }
 
     #[inline]
-    fn handle(&self, exit: ArchExit, core: &mut Core<P>, vm: &Vm<P>) -> ControlFlow<Stop> {
+    fn handle(&self, exit: &ArchExit, core: &mut Core<P>, vm: &Vm<P>) -> ControlFlow<Stop> {
         self.exit(exit, core, vm)
     }
 

@@ -314,7 +314,7 @@ impl<P: ArmPlatform> Board<P> for Virt<P> {
     }
 
     #[inline]
-    fn handle(&self, exit: ArchExit, core: &mut Core<P>, vm: &Vm<P>) -> ControlFlow<Stop> {
+    fn handle(&self, exit: &ArchExit, core: &mut Core<P>, vm: &Vm<P>) -> ControlFlow<Stop> {
         match exit {
             ArchExit::Hvc(_) => psci::call(core, vm),
             ArchExit::Smc(_) => {
@@ -322,7 +322,7 @@ impl<P: ArmPlatform> Board<P> for Virt<P> {
                 core.cpu.finish();
                 psci::call(core, vm)
             }
-            ArchExit::System(access) => system::access(access, core, &self.vgic),
+            ArchExit::System(access) => system::access(*access, core, &self.vgic),
             ArchExit::Undefined => {
                 core.cpu.inject_undefined();
                 ControlFlow::Continue(())

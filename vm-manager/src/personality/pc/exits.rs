@@ -68,8 +68,8 @@ const NOT_PERMITTED: i64 = -1;
 
 impl<P: PcPlatform> Pc<P> {
     #[inline(always)]
-    pub(super) fn exit(&self, exit: ArchExit, core: &mut Core<P>, vm: &Vm<P>) -> ControlFlow<Stop> {
-        match exit {
+    pub(super) fn exit(&self, exit: &ArchExit, core: &mut Core<P>, vm: &Vm<P>) -> ControlFlow<Stop> {
+        match *exit {
             ArchExit::Cpuid => self.cpuid(core),
             ArchExit::Hypercall => hypercall(core),
             ArchExit::ReadMsr(index) => self.read_msr(index, core),

@@ -62,12 +62,15 @@ pub(in crate::arch::x86_64) struct SvmCpu {
     debug: DebugAddresses,
     tsc: GuestTsc,
     tsc_aux: u64,
+    /// The CPU that it is loaded on.
+    on: Option<&'static PerCpuVirt>,
 }
 
 impl SvmCpu {
     pub(in crate::arch::x86_64) fn load(&mut self, behind: Duration) {
         self.tsc.set_behind(behind);
-        if let Some(this) = virt::this()
+        self.on = virt::this();
+        if let Some(this) = self.on
             && this.tags.assign(&mut self.tag, this.identity()) == Flush::Everything
         {
             this.flush.store(true, Ordering::Relaxed);
@@ -86,6 +89,7 @@ impl SvmCpu {
 
     pub(in crate::arch::x86_64) fn put(&mut self) {
         self.leave();
+        self.on = None;
         self.extended.put();
         self.debug.put();
     }
@@ -98,14 +102,14 @@ impl SvmCpu {
 
     /// Brings the VMCB up to date with what is in the CPU.
     fn sync(&self) {
-        if virt::this().is_some_and(|this| self.is_in(this)) {
+        if self.on.is_some_and(|this| self.is_in(this)) {
             insn::vmsave(self.vmcb.addr());
         }
     }
 
     /// As [`Self::sync`], and has the next run take it from the VMCB again.
     fn leave(&self) {
-        if let Some(this) = virt::this()
+        if let Some(this) = self.on
             && self.is_in(this)
         {
             host::leave_guest_state(this);
@@ -123,7 +127,7 @@ impl SvmCpu {
     #[inline(always)]
     pub(in crate::arch::x86_64) fn run(&mut self) -> Exit<ArchExit> {
         loop {
-            if let Some(this) = virt::this()
+            if let Some(this) = self.on
                 && !self.is_in(this)
             {
                 self.enter(this);
@@ -177,7 +181,7 @@ impl SvmCpu {
     }
 
     pub(in crate::arch::x86_64) fn finish_read(&mut self, value: u64) {
-        let ones = io_width(self.vmcb.get().control.exit_info1).ones();
+        let ones = decode::io_width(self.vmcb.get().control.exit_info1).ones();
         let state = &mut self.vmcb.get_mut().state;
         // 32 bits clear those above (APM vol. 1, 3.1.2.3).
         let kept = if ones == Width::B4.ones() { 0 } else { state.rax & !ones };
@@ -193,41 +197,50 @@ impl SvmCpu {
         } else if self.features.has_next_rip() {
             control.next_rip
         } else {
-            let rip = state.rip;
-            let next = rip.wrapping_add(self.length());
-            if self.code_size() == CodeSize::Long { next } else { next & 0xffff_ffff }
+            let place = Place { at: state.cs.base.wrapping_add(state.rip), cr3: state.cr3 };
+            match self.lengths.get(place) {
+                Some(length) => state.rip.wrapping_add(length),
+                None => self.find_next(place),
+            }
         };
-        self.set_rip(next);
-        if self.vmcb.get().state.rflags & flags::TF != 0 && !self.nmi.is_stepping() {
-            self.step_trap();
+        let Vmcb { control, state } = self.vmcb.get_mut();
+        let is_unusual = (state.rip ^ next) >> 31 != 0 || state.rflags & flags::TF != 0;
+        state.rip = next;
+        control.interrupt_shadow &= !SHADOW;
+        if is_unusual {
+            self.finish_unusual();
         }
     }
 
-    /// The guest steps through its code: #DB after each instruction (APM vol. 2, 13.1.4).
+    /// RIP where the instruction that exited is looked at. If it is not there any more, the guest runs what is there instead.
     #[cold]
-    fn step_trap(&mut self) {
-        const STEP: u64 = 1 << 14;
-        let Vmcb { control, state } = self.vmcb.get_mut();
-        state.dr6 |= STEP;
-        control.clean.dirty(Group::DebugRegisters);
-        self.inject(Event::DEBUG);
+    fn find_next(&mut self, place: Place) -> u64 {
+        let (size, linear, paging) = (self.code_size(), self.pc(), self.paging());
+        let mut bytes = [0; walk::LONGEST_INSTRUCTION];
+        let read = |addr, buf: &mut [u8]| self.frames.read(addr, buf);
+        let count = walk::fetch(&paging, linear, &mut bytes, read);
+        let at = walk::translate(&paging, linear, Purpose::Fetch, read).ok();
+        let fetched = Fetched { bytes, count, word: at.and_then(|at| self.frames.word(at)) };
+        let code = self.vmcb.get().control.exit_code as u32;
+        let length = self.lengths.find(place, code, size, fetched).unwrap_or(0);
+        self.vmcb.get().state.rip.wrapping_add(length)
     }
 
-    /// The length of the instruction that exited; 0 if it is not there any more: then the guest runs what is there instead.
-    fn length(&mut self) -> u64 {
+    /// A step to behind 4 GiB, where only 64-bit code goes on, or of a guest that steps through its code: it gets #DB after each
+    /// instruction (APM vol. 2, 13.1.4).
+    #[cold]
+    fn finish_unusual(&mut self) {
+        const STEP: u64 = 1 << 14;
         let size = self.code_size();
-        let linear = self.pc();
-        let Vmcb { control, state } = self.vmcb.get();
-        let place = Place { code: control.exit_code as u32, linear, cr3: state.cr3 };
-        let (frames, paging) = (&self.frames, self.paging());
-        let fetch = || {
-            let mut bytes = [0; walk::LONGEST_INSTRUCTION];
-            let read = |addr, buf: &mut [u8]| frames.read(addr, buf);
-            let count = walk::fetch(&paging, linear, &mut bytes, read);
-            let at = walk::translate(&paging, linear, Purpose::Fetch, read).ok();
-            Fetched { bytes, count, word: at.and_then(|at| frames.word(at)) }
-        };
-        self.lengths.get(place, size, fetch).unwrap_or(0)
+        let Vmcb { control, state } = self.vmcb.get_mut();
+        if size == CodeSize::Legacy {
+            state.rip &= 0xffff_ffff;
+        }
+        if state.rflags & flags::TF != 0 && !self.nmi.is_stepping() {
+            state.dr6 |= STEP;
+            control.clean.dirty(Group::DebugRegisters);
+            self.inject(Event::DEBUG);
+        }
     }
 
     #[inline]
@@ -320,15 +333,6 @@ const fn is_special(code: u32) -> bool {
 #[cold]
 fn interrupted(field: u64) -> u64 {
     Event::from_svm(field).filter(|event| !event.is_redone()).map_or(0, Event::to_svm)
-}
-
-/// 15.10.2: sizes 6:4 of EXITINFO1.
-fn io_width(info1: u64) -> Width {
-    match info1 >> 4 & 7 {
-        1 => Width::B1,
-        2 => Width::B2,
-        _ => Width::B4,
-    }
 }
 
 #[cfg(test)]

@@ -33,13 +33,57 @@ pub enum DecodeAssists {
 }
 
 /// Interprets an exit. `general` gives a general register by its number in encodings: 0 RAX, 1 RCX, 2 RDX.
+///
+/// What comes often is decided here, so that the compiler leads it straight to its arm in the exit loop; a call for all the rest
+/// keeps their operands out of the way.
 #[inline(always)]
 pub fn decode(
     information: Information,
     assists: DecodeAssists,
-    general: impl Fn(u8) -> u64,
+    general: impl Fn(u8) -> u64 + Copy,
 ) -> Exit<ArchExit> {
+    const INTERRUPT: u32 = Named::Interrupt as u32;
+    const WINDOW: u32 = Named::VirtualInterrupt as u32;
+    const CPUID: u32 = Named::Cpuid as u32;
+    const PAUSE: u32 = Named::Pause as u32;
+    const HLT: u32 = Named::Hlt as u32;
+    const IO: u32 = Named::Io as u32;
+    const MSR: u32 = Named::Msr as u32;
+    const VMMCALL: u32 = Named::Vmmcall as u32;
+    const NESTED_PAGE_FAULT: u32 = Named::NestedPageFault as u32;
     let Information { code, info1, info2 } = information;
+    let index = || general(1) as u32;
+    let wide = || general(2) << 32 | general(0) & 0xffff_ffff;
+    match code as u32 {
+        INTERRUPT => Exit::Interrupt,
+        WINDOW => Exit::Arch(ArchExit::InterruptWindow),
+        CPUID => Exit::Arch(ArchExit::Cpuid),
+        PAUSE => Exit::Yield,
+        HLT => Exit::Idle,
+        IO if info1 & STRING == 0 => Exit::Device(port(info1, general)),
+        // EXITINFO1 is 1 for WRMSR (15.11).
+        MSR if info1 & 1 == 0 => Exit::Arch(ArchExit::ReadMsr(index())),
+        MSR => Exit::Arch(ArchExit::WriteMsr { index: index(), value: wide() }),
+        VMMCALL => Exit::Arch(ArchExit::Hypercall),
+        NESTED_PAGE_FAULT if info1 & NOT_FOR_A_DEVICE == 0 => {
+            let direction = if info1 & WRITE != 0 { Direction::Write } else { Direction::Read };
+            let addr = GuestPhysAddr(info2);
+            Exit::Arch(ArchExit::Memory(MemoryAccess { addr, linear: None, direction }))
+        }
+        _ => rare(code, info1, info2, assists, [general(0), general(1), general(2)]),
+    }
+}
+
+/// The information comes in parts, so that it need not be in memory for those exits that are not rare.
+#[inline(never)]
+fn rare(
+    code: u64,
+    info1: u64,
+    info2: u64,
+    assists: DecodeAssists,
+    general: [u64; 3],
+) -> Exit<ArchExit> {
+    let information = Information { code, info1, info2 };
     match Code::from_exit_code(code) {
         Some(Code::Other(named)) => other(named, information, assists, general),
         Some(Code::ControlRead(register)) => {
@@ -59,29 +103,20 @@ pub fn decode(
     }
 }
 
-#[inline(always)]
 fn other(
     named: Named,
     information: Information,
     assists: DecodeAssists,
-    general: impl Fn(u8) -> u64,
+    [rax, rcx, rdx]: [u64; 3],
 ) -> Exit<ArchExit> {
     let Information { info1, info2, .. } = information;
-    let index = || general(1) as u32;
-    let wide = || general(2) << 32 | general(0) & 0xffff_ffff;
     Exit::Arch(match named {
-        Named::Interrupt => return Exit::Interrupt,
-        Named::Io => return io(info1, general),
+        Named::Io => ArchExit::StringPort(string_port(info1)),
         Named::NestedPageFault => return nested_page_fault(information),
-        Named::Hlt | Named::IdleHlt => return Exit::Idle,
-        Named::Pause => return Exit::Yield,
-        // EXITINFO1 is 1 for WRMSR (15.11).
-        Named::Msr if info1 & 1 == 0 => ArchExit::ReadMsr(index()),
-        Named::Msr => ArchExit::WriteMsr { index: index(), value: wide() },
-        Named::Cpuid => ArchExit::Cpuid,
-        Named::Vmmcall => ArchExit::Hypercall,
-        Named::VirtualInterrupt => ArchExit::InterruptWindow,
-        Named::Xsetbv => ArchExit::Xsetbv { index: index(), value: wide() },
+        Named::IdleHlt => return Exit::Idle,
+        Named::Xsetbv => {
+            ArchExit::Xsetbv { index: rcx as u32, value: rdx << 32 | rax & 0xffff_ffff }
+        }
         Named::Cr0Selective => control(0, Direction::Write, info1, assists),
         Named::Nmi => ArchExit::Nmi,
         Named::Init => ArchExit::Init,
@@ -110,9 +145,16 @@ fn other(
         | Named::MwaitConditional
         | Named::Rdpru
         | Named::Rsm => ArchExit::Undefined,
-        // The intercept of these stays clear (RDTSC with them: on QEMU 7.2 it would stand for RDTSCP, too, with another
+        // The first seven are decided before; the intercept of the others stays clear (RDTSC with them: on QEMU 7.2 it would stand for RDTSCP, too, with another
         // length); AVIC and SEV-ES are not used; an invalid VMCB is our own mistake.
-        Named::Smi
+        Named::Interrupt
+        | Named::VirtualInterrupt
+        | Named::Cpuid
+        | Named::Pause
+        | Named::Hlt
+        | Named::Msr
+        | Named::Vmmcall
+        | Named::Smi
         | Named::IdtrRead
         | Named::GdtrRead
         | Named::LdtrRead
@@ -154,37 +196,44 @@ fn fatal(kind: FaultKind, information: Information) -> Exit<ArchExit> {
     Exit::Fatal(Fault { kind, syndrome })
 }
 
+/// EXITINFO1 of an I/O instruction: INS or OUTS.
+const STRING: u64 = 1 << 2;
+/// EXITINFO1 of an I/O instruction: IN or INS.
+const IN: u64 = 1;
+
 /// 15.10.2: IN 0, string 2, REP 3, sizes 6:4, address sizes 9:7, segment 12:10, port 31:16.
 ///
 /// EXITINFO2 has the address of the next instruction, also on CPUs that save no nRIP.
-#[inline]
-fn io(info1: u64, general: impl Fn(u8) -> u64) -> Exit<ArchExit> {
-    const IN: u64 = 1;
-    const STRING: u64 = 1 << 2;
-    const REP: u64 = 1 << 3;
-    const BYTE: u64 = 1 << 4;
-    const WORD: u64 = 1 << 5;
-    let width = match info1 {
-        _ if info1 & BYTE != 0 => Width::B1,
-        _ if info1 & WORD != 0 => Width::B2,
+#[inline(always)]
+fn port(info1: u64, general: impl Fn(u8) -> u64) -> Access {
+    let width = io_width(info1);
+    let op = if info1 & IN != 0 { Op::Read } else { Op::Write(general(0) & width.ones()) };
+    Access { space: Space::Port, addr: GuestPhysAddr(info1 >> 16 & 0xffff), width, op }
+}
+
+/// The width of an access to a port.
+#[inline(always)]
+#[must_use]
+pub const fn io_width(info1: u64) -> Width {
+    match info1 >> 4 & 7 {
+        1 => Width::B1,
+        2 => Width::B2,
         _ => Width::B4,
-    };
-    let port = (info1 >> 16) as u16;
-    let is_read = info1 & IN != 0;
-    if info1 & STRING == 0 {
-        let op = if is_read { Op::Read } else { Op::Write(general(0) & width.ones()) };
-        let addr = GuestPhysAddr(u64::from(port));
-        return Exit::Device(Access { space: Space::Port, addr, width, op });
     }
+}
+
+fn string_port(info1: u64) -> StringPort {
+    const REP: u64 = 1 << 3;
+    let is_read = info1 & IN != 0;
     let address_width = match info1 >> 7 & 7 {
         1 => Some(Width::B2),
         2 => Some(Width::B4),
         4 => Some(Width::B8),
         _ => None,
     };
-    Exit::Arch(ArchExit::StringPort(StringPort {
-        port,
-        width,
+    StringPort {
+        port: (info1 >> 16) as u16,
+        width: io_width(info1),
         direction: if is_read { Direction::Read } else { Direction::Write },
         repeat: if info1 & REP != 0 { Repeat::Counted } else { Repeat::Once },
         address_width,
@@ -194,30 +243,28 @@ fn io(info1: u64, general: impl Fn(u8) -> u64) -> Exit<ArchExit> {
             Some(_) => Some((info1 >> 10 & 7) as u8),
             None => None,
         },
-    }))
+    }
 }
 
-/// 15.25.6: EXITINFO1 is the error code: present 0, write 1, fetch 4, the guest's own tables 33; EXITINFO2 the address. Bit 4
-/// comes only while the host has EFER.NXE set.
-#[inline]
+// 15.25.6: EXITINFO1 of a nested page fault is the error code, EXITINFO2 the address. FETCH comes only while the host has
+// EFER.NXE set.
+const PRESENT: u64 = 1;
+const WRITE: u64 = 1 << 1;
+const FETCH: u64 = 1 << 4;
+/// The walk of the guest's own tables.
+const TABLE: u64 = 1 << 33;
+const NOT_FOR_A_DEVICE: u64 = PRESENT | FETCH | TABLE;
+
+/// One that is not for a device.
 fn nested_page_fault(information: Information) -> Exit<ArchExit> {
-    const PRESENT: u64 = 1;
-    const WRITE: u64 = 1 << 1;
-    const FETCH: u64 = 1 << 4;
-    const TABLE: u64 = 1 << 33;
     let Information { info1, info2, .. } = information;
     let addr = GuestPhysAddr(info2);
-    if info1 & TABLE != 0 {
-        return fatal(FaultKind::TableWalk(addr), information);
-    }
-    if info1 & FETCH != 0 {
-        return fatal(FaultKind::Fetch(addr), information);
-    }
-    if info1 & PRESENT != 0 {
-        return fatal(FaultKind::Protected(addr), information);
-    }
-    let direction = if info1 & WRITE != 0 { Direction::Write } else { Direction::Read };
-    Exit::Arch(ArchExit::Memory(MemoryAccess { addr, linear: None, direction }))
+    let kind = match info1 {
+        _ if info1 & TABLE != 0 => FaultKind::TableWalk(addr),
+        _ if info1 & FETCH != 0 => FaultKind::Fetch(addr),
+        _ => FaultKind::Protected(addr),
+    };
+    fatal(kind, information)
 }
 
 /// 15.8.1: with decode assists, EXITINFO1 has the general register in bits 3:0, and bit 63 set for MOV: else it is CLTS, LMSW or

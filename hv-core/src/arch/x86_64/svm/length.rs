@@ -59,13 +59,11 @@ fn length(code: Code, bytes: &[u8], size: CodeSize) -> Option<usize> {
     (length <= bytes.len()).then_some(length)
 }
 
-/// An exit, as far as it tells how long the instruction is.
+/// Where an instruction is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Place {
-    /// The exit code.
-    pub(super) code: u32,
-    /// The linear address of the instruction.
-    pub(super) linear: u64,
+    /// The base of CS and RIP, added.
+    pub(super) at: u64,
     /// CR3.
     pub(super) cr3: u64,
 }
@@ -98,34 +96,26 @@ pub(super) struct Lengths {
 }
 
 impl Lengths {
-    /// The length of the instruction that exited at `place`, which `fetch` fetches if it is not known. `None`: it is not there
-    /// any more, since another CPU of the guest has changed it meanwhile.
-    #[inline]
-    pub(super) fn get(
-        &mut self,
-        place: Place,
-        size: CodeSize,
-        fetch: impl FnOnce() -> Fetched,
-    ) -> Option<u64> {
-        let slot = self.entries.get_mut((place.linear % ENTRIES as u64) as usize)?;
-        if let Some(entry) = slot
-            && entry.place == place
-            && (entry.word.read() ^ entry.content) & entry.mask == 0
-        {
-            return Some(entry.length);
-        }
-        Self::find(slot, place, size, fetch())
+    /// The length of the instruction that exited there, if it is known, and still the same.
+    #[inline(always)]
+    pub(super) fn get(&self, place: Place) -> Option<u64> {
+        let entry = self.entries[(place.at % ENTRIES as u64) as usize].as_ref()?;
+        let is_same = entry.place == place && (entry.word.read() ^ entry.content) & entry.mask == 0;
+        is_same.then_some(entry.length)
     }
 
-    #[cold]
-    fn find(
-        slot: &mut Option<Entry>,
+    /// The length of the instruction that exited there with this code, from its bytes. `None`: it is not there any more, since
+    /// another CPU of the guest has changed it meanwhile.
+    pub(super) fn find(
+        &mut self,
         place: Place,
+        code: u32,
         size: CodeSize,
         fetched: Fetched,
     ) -> Option<u64> {
-        let code = Code::from_exit_code(u64::from(place.code))?;
+        let code = Code::from_exit_code(u64::from(code))?;
         let length = length(code, fetched.bytes.get(..fetched.count)?, size)?;
+        let slot = &mut self.entries[(place.at % ENTRIES as u64) as usize];
         *slot = None;
         if let Some(word) = fetched.word
             && length <= REMEMBERED_BYTES
@@ -192,20 +182,22 @@ mod tests {
             ram.read(GuestPhysAddr(0x1000), &mut bytes).unwrap();
             Fetched { bytes, count: 15, word: frames.word(GuestPhysAddr(0x1000)) }
         };
-        let place = Place { code: 0x72, linear: 0x1000, cr3: 0 };
+        let place = Place { at: 0x1000, cr3: 0 };
         let mut lengths = Lengths::default();
+        assert_eq!(lengths.get(place), None);
         put(&[0x0f, 0xa2, 1, 2, 3, 4, 5, 6]);
-        assert_eq!(lengths.get(place, CodeSize::Long, fetch), Some(2));
-        let never = || panic!("it is known");
+        assert_eq!(lengths.find(place, 0x72, CodeSize::Long, fetch()), Some(2));
         put(&[0x0f, 0xa2, 9, 9]);
-        assert_eq!(lengths.get(place, CodeSize::Long, never), Some(2), "what follows may change");
+        assert_eq!(lengths.get(place), Some(2), "what follows may change");
+        assert_eq!(lengths.get(Place { cr3: 0x5000, ..place }), None);
+        assert_eq!(lengths.get(Place { at: 0x1010, ..place }), None);
         put(&[0x48, 0x0f, 0xa2]);
-        assert_eq!(lengths.get(place, CodeSize::Long, fetch), Some(3));
-        let elsewhere = Place { cr3: 0x5000, ..place };
-        put(&[0x0f, 0xa2]);
-        assert_eq!(lengths.get(elsewhere, CodeSize::Long, fetch), Some(2));
+        assert_eq!(lengths.get(place), None);
+        assert_eq!(lengths.find(place, 0x72, CodeSize::Long, fetch()), Some(3));
+        assert_eq!(lengths.get(place), Some(3));
         put(&[0x90]);
-        assert_eq!(lengths.get(place, CodeSize::Long, fetch), None);
+        assert_eq!(lengths.find(place, 0x72, CodeSize::Long, fetch()), None);
+        assert_eq!(lengths.get(place), None);
     }
 
     proptest! {

@@ -39,8 +39,9 @@ const NMI_BLOCKED: u64 = 1 << 3;
 const VALID: u32 = 1 << 31;
 /// DR6.BS, and the same bit of pending debug exceptions: a single step.
 const STEP: u64 = 1 << 14;
-/// The exit qualification of an I/O instruction: IN.
-const IN: u64 = 1 << 3;
+/// The exit interrupted an IRET, which has ended the blocking of NMIs already (28.2.3): in the exit qualification of an EPT
+/// violation, and in the interruption information of an exception.
+const IRET: u64 = 1 << 12;
 
 /// Registers that are switched with the vCPU, since no VMCS has them.
 const SWITCHED: [u32; 5] =
@@ -171,14 +172,10 @@ impl VmxCpu {
     /// What the vCPU itself has to do after some exits.
     #[cold]
     fn special(&mut self, reason: u32, vectoring: u32) {
-        /// The exit interrupted an IRET, which has ended the blocking of NMIs already (28.2.3).
-        const IRET: u64 = 1 << 12;
         let mut is_iret = false;
         match Reason::from_number(reason as u16) {
             Some(Reason::InterruptWindow | Reason::NmiWindow) => self.set_window(Window::Closed),
-            Some(Reason::EptViolation) => {
-                is_iret = insn::vmread(Field::Qualification as u32) & IRET != 0;
-            }
+            Some(Reason::EptViolation) => is_iret = true,
             Some(Reason::Exception) => {
                 const DOUBLE_FAULT: u64 = 8;
                 let information = insn::vmread(Field::Interruption as u32);
@@ -218,7 +215,7 @@ impl VmxCpu {
     }
 
     pub(in crate::arch::x86_64) fn finish_read(&mut self, value: u64) {
-        let ones = io_width(insn::vmread(Field::Qualification as u32)).ones();
+        let ones = decode::io_width(insn::vmread(Field::Qualification as u32)).ones();
         let rax = self.registers.get(general::RAX);
         // 32 bits clear those above (SDM vol. 1, 3.4.1.1).
         let kept = if ones == Width::B4.ones() { 0 } else { rax & !ones };
@@ -228,26 +225,30 @@ impl VmxCpu {
 
     #[inline]
     pub(in crate::arch::x86_64) fn finish(&mut self) {
-        let mut next = self.rip.wrapping_add(insn::vmread(Field::InstructionLength as u32));
-        // Only 64-bit code goes on beyond 4 GiB.
-        if (self.rip ^ next) >> 31 == 3 && !self.is_64_bit() {
-            next &= 0xffff_ffff;
-        }
+        let next = self.rip.wrapping_add(insn::vmread(Field::InstructionLength as u32));
+        let is_unusual =
+            (self.rip ^ next) >> 31 != 0 || insn::vmread(guest::RFLAGS) & flags::TF != 0;
         self.set_rip(next);
-        if insn::vmread(guest::RFLAGS) & flags::TF != 0 {
-            self.step_trap();
+        if is_unusual {
+            self.finish_unusual();
         }
     }
 
-    /// The guest steps through its code: #DB after each instruction (SDM vol. 3B, 18.3.1.4).
+    /// A step to behind 4 GiB, where only 64-bit code goes on, or of a guest that steps through its code: it gets #DB after each
+    /// instruction (SDM vol. 3B, 18.3.1.4).
     #[cold]
-    fn step_trap(&mut self) {
-        insn::dr6::write(insn::dr6::read() | STEP);
-        self.inject(Event::DEBUG);
+    fn finish_unusual(&mut self) {
+        if !self.is_64_bit() {
+            self.set_rip(self.rip & 0xffff_ffff);
+        }
+        if insn::vmread(guest::RFLAGS) & flags::TF != 0 {
+            insn::dr6::write(insn::dr6::read() | STEP);
+            self.inject(Event::DEBUG);
+        }
     }
 
     pub(in crate::arch::x86_64) fn fail_access(&mut self) {
-        if insn::vmread(Field::Qualification as u32) & IN != 0 {
+        if insn::vmread(Field::Qualification as u32) & decode::IN != 0 {
             self.finish_read(u64::MAX);
         } else {
             self.finish();
@@ -313,20 +314,15 @@ fn not_entered() -> Exit<ArchExit> {
 
 /// Whether [`VmxCpu::special`] has to look at the exit.
 #[inline(always)]
-const fn is_special(reason: u32) -> bool {
+fn is_special(reason: u32) -> bool {
     const EXCEPTION: u32 = Reason::Exception as u32;
     const INTERRUPT_WINDOW: u32 = Reason::InterruptWindow as u32;
     const NMI_WINDOW: u32 = Reason::NmiWindow as u32;
     const EPT_VIOLATION: u32 = Reason::EptViolation as u32;
-    matches!(reason, EXCEPTION | INTERRUPT_WINDOW | NMI_WINDOW | EPT_VIOLATION)
-}
-
-/// Table 28-5: size in bits 2:0, less one.
-fn io_width(qualification: u64) -> Width {
-    match qualification & 7 {
-        0 => Width::B1,
-        1 => Width::B2,
-        _ => Width::B4,
+    match reason {
+        EXCEPTION | INTERRUPT_WINDOW | NMI_WINDOW => true,
+        EPT_VIOLATION => insn::vmread(Field::Qualification as u32) & IRET != 0,
+        _ => false,
     }
 }
 

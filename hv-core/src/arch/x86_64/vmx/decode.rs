@@ -16,8 +16,62 @@ use crate::guest::{GuestPhysAddr, Space, Width};
 
 /// Interprets an exit. `read` reads a field of the VMCS, `general` a general register by its number in encodings: 0 RAX, 1
 /// RCX, 2 RDX.
+///
+/// What comes often is decided here, so that the compiler leads it straight to its arm in the exit loop; a call for all the rest
+/// keeps their operands out of the way.
 #[inline(always)]
 pub fn decode(
+    reason: u32,
+    read: impl Fn(Field) -> u64 + Copy,
+    general: impl Fn(u8) -> u64 + Copy,
+) -> Exit<ArchExit> {
+    const INTERRUPT: u32 = Reason::ExternalInterrupt as u32;
+    const WINDOW: u32 = Reason::InterruptWindow as u32;
+    const CPUID: u32 = Reason::Cpuid as u32;
+    const HLT: u32 = Reason::Hlt as u32;
+    const VMCALL: u32 = Reason::Vmcall as u32;
+    const IO: u32 = Reason::Io as u32;
+    const RDMSR: u32 = Reason::Rdmsr as u32;
+    const WRMSR: u32 = Reason::Wrmsr as u32;
+    const PAUSE: u32 = Reason::Pause as u32;
+    const EPT_VIOLATION: u32 = Reason::EptViolation as u32;
+    let index = || general(1) as u32;
+    let wide = || general(2) << 32 | general(0) & 0xffff_ffff;
+    match reason {
+        INTERRUPT => return Exit::Interrupt,
+        WINDOW => return Exit::Arch(ArchExit::InterruptWindow),
+        CPUID => return Exit::Arch(ArchExit::Cpuid),
+        HLT => return Exit::Idle,
+        VMCALL => return Exit::Arch(ArchExit::Hypercall),
+        RDMSR => return Exit::Arch(ArchExit::ReadMsr(index())),
+        WRMSR => return Exit::Arch(ArchExit::WriteMsr { index: index(), value: wide() }),
+        PAUSE => return Exit::Yield,
+        IO => {
+            let qualification = read(Field::Qualification);
+            if qualification & STRING == 0 {
+                return Exit::Device(port(qualification, general));
+            }
+        }
+        EPT_VIOLATION => {
+            let qualification = read(Field::Qualification);
+            if qualification & (FETCH | ALLOWED | LINEAR | ITSELF) == LINEAR | ITSELF {
+                return Exit::Arch(ArchExit::Memory(MemoryAccess {
+                    addr: GuestPhysAddr(read(Field::GuestPhysicalAddress)),
+                    linear: Some(read(Field::GuestLinearAddress)),
+                    direction: match qualification & WRITE {
+                        0 => Direction::Read,
+                        _ => Direction::Write,
+                    },
+                }));
+            }
+        }
+        _ => {}
+    }
+    rare(reason, read, general)
+}
+
+#[inline(never)]
+fn rare(
     reason: u32,
     read: impl Fn(Field) -> u64 + Copy,
     general: impl Fn(u8) -> u64 + Copy,
@@ -28,25 +82,18 @@ pub fn decode(
     let Some(basic) = Reason::from_number(reason as u16) else {
         return unexpected(reason, read);
     };
-    let index = || general(1) as u32;
-    let wide = || general(2) << 32 | general(0) & 0xffff_ffff;
     let qualification = || read(Field::Qualification);
     Exit::Arch(match basic {
-        Reason::ExternalInterrupt => return Exit::Interrupt,
-        Reason::Io => return io(read, general),
-        Reason::Hlt => return Exit::Idle,
-        Reason::Pause => return Exit::Yield,
+        Reason::Io => ArchExit::StringPort(string_port(read)),
         Reason::EptViolation => return ept_violation(reason, read),
         Reason::Exception => return exception(reason, read),
-        Reason::Rdmsr => ArchExit::ReadMsr(index()),
-        Reason::Wrmsr => ArchExit::WriteMsr { index: index(), value: wide() },
-        Reason::Cpuid => ArchExit::Cpuid,
-        Reason::Vmcall => ArchExit::Hypercall,
-        Reason::InterruptWindow => ArchExit::InterruptWindow,
         Reason::PreemptionTimer => ArchExit::SliceEnd,
         Reason::ControlRegister => ArchExit::Control(control(qualification())),
         Reason::MovDr => ArchExit::Debug(debug(qualification())),
-        Reason::Xsetbv => ArchExit::Xsetbv { index: index(), value: wide() },
+        Reason::Xsetbv => {
+            let value = general(2) << 32 | general(0) & 0xffff_ffff;
+            ArchExit::Xsetbv { index: general(1) as u32, value }
+        }
         Reason::TripleFault => ArchExit::TripleFault,
         Reason::Init => ArchExit::Init,
         Reason::Startup => ArchExit::Startup(qualification() as u8),
@@ -86,9 +133,17 @@ pub fn decode(
         | Reason::Tdcall
         | Reason::Rdmsrlist
         | Reason::Wrmsrlist => ArchExit::Undefined,
-        // The control that makes these exit stays clear; SMIs and RSM exit under dual-monitor treatment only; entry
+        // The first eight are decided before. The control that makes the others exit stays clear; SMIs and RSM exit under dual-monitor treatment only; entry
         // failures have bit 31 set; a misconfigured EPT is our own mistake.
-        Reason::IoSmi
+        Reason::ExternalInterrupt
+        | Reason::InterruptWindow
+        | Reason::Cpuid
+        | Reason::Hlt
+        | Reason::Vmcall
+        | Reason::Rdmsr
+        | Reason::Wrmsr
+        | Reason::Pause
+        | Reason::IoSmi
         | Reason::OtherSmi
         | Reason::Rsm
         | Reason::Invlpg
@@ -128,30 +183,39 @@ fn fatal(kind: FaultKind, reason: u32, qualification: u64) -> Exit<ArchExit> {
     Exit::Fatal(Fault { kind, syndrome: u64::from(reason) << 32 | qualification & 0xffff_ffff })
 }
 
+/// The exit qualification of an I/O instruction (table 28-5): IN or INS.
+pub const IN: u64 = 1 << 3;
+/// INS or OUTS.
+const STRING: u64 = 1 << 4;
+
 /// Table 28-5: size 2:0, direction 3, string 4, REP 5, port 31:16.
-#[inline]
-fn io(read: impl Fn(Field) -> u64, general: impl Fn(u8) -> u64) -> Exit<ArchExit> {
-    const IN: u64 = 1 << 3;
-    const STRING: u64 = 1 << 4;
-    const REP: u64 = 1 << 5;
-    let qualification = read(Field::Qualification);
-    let width = match qualification & 7 {
+#[inline(always)]
+fn port(qualification: u64, general: impl Fn(u8) -> u64) -> Access {
+    let width = io_width(qualification);
+    let op = if qualification & IN != 0 { Op::Read } else { Op::Write(general(0) & width.ones()) };
+    Access { space: Space::Port, addr: GuestPhysAddr(qualification >> 16 & 0xffff), width, op }
+}
+
+/// The width of an access to a port: what is encoded is one less.
+#[inline(always)]
+#[must_use]
+pub const fn io_width(qualification: u64) -> Width {
+    match qualification & 7 {
         0 => Width::B1,
         1 => Width::B2,
         _ => Width::B4,
-    };
-    let port = (qualification >> 16) as u16;
-    let is_read = qualification & IN != 0;
-    if qualification & STRING == 0 {
-        let op = if is_read { Op::Read } else { Op::Write(general(0) & width.ones()) };
-        let addr = GuestPhysAddr(u64::from(port));
-        return Exit::Device(Access { space: Space::Port, addr, width, op });
     }
-    // Table 28-8: address size 9:7, segment 17:15, which is defined for OUTS only; INS always writes to ES.
+}
+
+/// Table 28-8: address size 9:7, segment 17:15, which is defined for OUTS only; INS always writes to ES.
+fn string_port(read: impl Fn(Field) -> u64) -> StringPort {
+    const REP: u64 = 1 << 5;
+    let qualification = read(Field::Qualification);
     let information = read(Field::InstructionInformation);
-    Exit::Arch(ArchExit::StringPort(StringPort {
-        port,
-        width,
+    let is_read = qualification & IN != 0;
+    StringPort {
+        port: (qualification >> 16) as u16,
+        width: io_width(qualification),
         direction: if is_read { Direction::Read } else { Direction::Write },
         repeat: if qualification & REP != 0 { Repeat::Counted } else { Repeat::Once },
         address_width: match information >> 7 & 7 {
@@ -161,34 +225,28 @@ fn io(read: impl Fn(Field) -> u64, general: impl Fn(u8) -> u64) -> Exit<ArchExit
             _ => None,
         },
         segment: Some(if is_read { 0 } else { (information >> 15 & 7) as u8 }),
-    }))
+    }
 }
 
-/// Table 28-7: read 0, write 1, fetch 2, what the tables allow 5:3, linear address valid 7, and whether it is the
-/// access itself that failed, not the walk to it, 8.
-#[inline]
+// Table 28-7, the exit qualification of an EPT violation: whether it was a write or a fetch, what the tables allow, whether
+// the linear address is valid, and whether it is the access itself that failed, not the walk to it.
+const WRITE: u64 = 1 << 1;
+const FETCH: u64 = 1 << 2;
+const ALLOWED: u64 = 0b111 << 3;
+const LINEAR: u64 = 1 << 7;
+const ITSELF: u64 = 1 << 8;
+
+/// One that is not for a device.
 fn ept_violation(reason: u32, read: impl Fn(Field) -> u64) -> Exit<ArchExit> {
-    const WRITE: u64 = 1 << 1;
-    const FETCH: u64 = 1 << 2;
-    const ALLOWED: u64 = 0b111 << 3;
-    const LINEAR: u64 = 1 << 7;
-    const ITSELF: u64 = 1 << 8;
     let qualification = read(Field::Qualification);
     let addr = GuestPhysAddr(read(Field::GuestPhysicalAddress));
-    let fatal = |kind| fatal(kind, reason, qualification);
-    // Without a linear address it is the load of PDPTEs, or a trace of the processor.
-    if qualification & (LINEAR | ITSELF) != LINEAR | ITSELF {
-        return fatal(FaultKind::TableWalk(addr));
-    }
-    if qualification & FETCH != 0 {
-        return fatal(FaultKind::Fetch(addr));
-    }
-    if qualification & ALLOWED != 0 {
-        return fatal(FaultKind::Protected(addr));
-    }
-    let direction = if qualification & WRITE != 0 { Direction::Write } else { Direction::Read };
-    let linear = Some(read(Field::GuestLinearAddress));
-    Exit::Arch(ArchExit::Memory(MemoryAccess { addr, linear, direction }))
+    let kind = match qualification {
+        // Without a linear address it is the load of PDPTEs, or a trace of the processor.
+        _ if qualification & (LINEAR | ITSELF) != LINEAR | ITSELF => FaultKind::TableWalk(addr),
+        _ if qualification & FETCH != 0 => FaultKind::Fetch(addr),
+        _ => FaultKind::Protected(addr),
+    };
+    fatal(kind, reason, qualification)
 }
 
 /// 25.9.2: vector 7:0, type 10:8, error code valid 11, valid 31.

@@ -253,7 +253,7 @@ impl Machine {
 
     pub(super) fn handle(&mut self, vcpu: usize, exit: ArchExit) -> ControlFlow<Stop> {
         let vm = Arc::clone(&self.vm);
-        let flow = vm.board().handle(exit, self.core(vcpu), &vm);
+        let flow = vm.board().handle(&exit, self.core(vcpu), &vm);
         if let Break(stop) = flow {
             self.stops.push((vcpu, stop));
         }

@@ -61,7 +61,7 @@ fn a_startup_behind_the_init_is_not_lost() {
             index: 0x830,
             value: SECOND | command,
         };
-        let _ = vm.board().handle(exit, machine.core(0), &vm);
+        let _ = vm.board().handle(&exit, machine.core(0), &vm);
     }
     assert_eq!(started(&mut machine), Some(0x1000));
     machine.look();

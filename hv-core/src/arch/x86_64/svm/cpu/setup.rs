@@ -49,6 +49,7 @@ impl SvmCpu {
             debug: DebugAddresses::default(),
             tsc: GuestTsc::default(),
             tsc_aux: 0,
+            on: None,
         };
         cpu.reset(Start::startup(0));
         Some(cpu)

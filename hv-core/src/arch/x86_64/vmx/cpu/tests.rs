@@ -79,7 +79,7 @@ fn a_port_is_read_into_as_much_of_rax_as_the_access_is_wide() {
         ] {
             cpu.set_general(0, before);
             let fields = [
-                (Field::Qualification as u32, IN | 0x3f8 << 16 | size),
+                (Field::Qualification as u32, decode::IN | 0x3f8 << 16 | size),
                 (Field::InstructionLength as u32, 1),
                 (guest::RIP, 0x1000),
             ];
