@@ -5,12 +5,12 @@ mod nmi;
 mod setup;
 
 use super::code::{Code, Named};
-use super::decode::{self, DecodeAssists, Information};
+use super::decode::{self, Information};
 use super::host::{self, Features};
 use super::intercept;
 use super::length::{CodeSize, Fetched, Lengths, Place};
 use super::virtual_interrupt;
-use super::vmcb::{Clean, Group, TlbControl, Vmcb};
+use super::vmcb::{Clean, Group, State, TlbControl, Vmcb};
 use crate::arch::x86_64::event::{Event, EventKind, Window};
 use crate::arch::x86_64::exit::ArchExit;
 use crate::arch::x86_64::fpu::ExtendedState;
@@ -18,6 +18,7 @@ use crate::arch::x86_64::insn as host_insn;
 use crate::arch::x86_64::insn::virt as insn;
 use crate::arch::x86_64::msr;
 use crate::arch::x86_64::page::Page;
+use crate::arch::x86_64::register::general::{RAX, RCX, RSP};
 use crate::arch::x86_64::register::{Segment, cr0, efer, flags};
 use crate::arch::x86_64::space::{Flush, Tag, Translation};
 use crate::arch::x86_64::vcpu::debug::DebugAddresses;
@@ -34,8 +35,6 @@ use core::sync::atomic::Ordering;
 use core::time::Duration;
 use nmi::Nmi;
 
-const RAX: u8 = 0;
-const RSP: u8 = 4;
 /// Bit 31 of EXITINTINFO and EVENTINJ.
 const VALID: u64 = 1 << 31;
 const SHADOW: u64 = 1;
@@ -126,58 +125,61 @@ impl SvmCpu {
 
     #[inline(always)]
     pub(in crate::arch::x86_64) fn run(&mut self) -> Exit<ArchExit> {
-        loop {
-            if let Some(this) = self.on
-                && !self.is_in(this)
-            {
-                self.enter(this);
-            }
-            self.vmcb.get_mut().control.event_injection = self.pending;
-            insn::svm_enter(&mut self.registers, self.vmcb.addr());
-            let Vmcb { control, state } = self.vmcb.get_mut();
-            control.clean = Clean::ALL;
-            control.tlb_control = TlbControl::Nothing as u8;
-            self.trail.note(state.rip, control.exit_code as u32);
-            self.pending = match control.exit_interrupt_info {
-                none if none & VALID == 0 => 0,
-                event => interrupted(event),
-            };
-            if is_special(control.exit_code as u32) && self.special() == Next::Again {
-                continue;
-            }
-            return self.decode();
+        if let Some(this) = self.on
+            && !self.is_in(this)
+        {
+            self.enter(this);
         }
-    }
-
-    #[inline(always)]
-    fn decode(&self) -> Exit<ArchExit> {
-        let Vmcb { control, state } = self.vmcb.get();
+        self.vmcb.get_mut().control.event_injection = self.pending;
+        insn::svm_enter(&mut self.registers, self.vmcb.addr());
+        let Vmcb { control, state } = self.vmcb.get_mut();
+        control.clean = Clean::ALL;
+        control.tlb_control = TlbControl::Nothing as u8;
+        self.trail.note(state.rip, control.exit_code as u32);
+        self.pending = match control.exit_interrupt_info {
+            none if none & VALID == 0 => 0,
+            event => interrupted(event),
+        };
         let information = Information {
             code: control.exit_code,
             info1: control.exit_info1,
             info2: control.exit_info2,
         };
-        decode::decode(information, self.features.decode_assists(), |index| match index {
-            RAX => state.rax,
-            _ => self.registers.get(index),
-        })
+        let [rax, rcx, rdx] = [state.rax, self.registers.get(1), self.registers.get(2)];
+        let general = |index| match index {
+            RAX => rax,
+            RCX => rcx,
+            _ => rdx,
+        };
+        decode::decode_frequent(information, general, || self.rare_exit())
     }
 
-    /// What the vCPU itself has to do after some exits.
-    #[cold]
-    fn special(&mut self) -> Next {
+    /// Interprets an exit that does not come often.
+    #[inline(never)]
+    fn rare_exit(&mut self) -> Exit<ArchExit> {
+        // With what the vCPU deals with itself, nobody is bothered: who hears of an interrupt that is none runs the guest again.
+        const NOTHING: Exit<ArchExit> = Exit::Interrupt;
         match Code::from_exit_code(self.vmcb.get().control.exit_code) {
             // It waits until the global interrupt flag is set: the host's handler takes it here.
             Some(Code::Other(Named::Nmi)) => self.leave(),
             Some(Code::Other(Named::VirtualInterrupt)) => self.set_window(Window::Closed),
             Some(Code::Other(Named::Iret)) => {
                 self.begin_iret();
-                return Next::Again;
+                return NOTHING;
             }
-            Some(Code::Exception(1)) if self.nmi.is_stepping() => return self.stepped(),
+            Some(Code::Exception(1)) if self.nmi.is_stepping() && self.stepped() == Next::Again => {
+                return NOTHING;
+            }
             _ => {}
         }
-        Next::Told
+        let control = &self.vmcb.get().control;
+        let information = Information {
+            code: control.exit_code,
+            info1: control.exit_info1,
+            info2: control.exit_info2,
+        };
+        let assists = self.features.decode_assists();
+        decode::decode_rare(information, assists, |index| self.general(index))
     }
 
     pub(in crate::arch::x86_64) fn finish_read(&mut self, value: u64) {
@@ -197,38 +199,45 @@ impl SvmCpu {
         } else if self.features.has_next_rip() {
             control.next_rip
         } else {
-            let place = Place { at: state.cs.base.wrapping_add(state.rip), cr3: state.cr3 };
-            match self.lengths.get(place) {
+            match self.lengths.get(place(state)) {
                 Some(length) => state.rip.wrapping_add(length),
-                None => self.find_next(place),
+                None => return self.find_next(),
             }
         };
+        self.go_on_at(next);
+    }
+
+    #[inline(always)]
+    fn go_on_at(&mut self, next: u64) {
         let Vmcb { control, state } = self.vmcb.get_mut();
-        let is_unusual = (state.rip ^ next) >> 31 != 0 || state.rflags & flags::TF != 0;
+        let is_far = (state.rip ^ next) >> 32 != 0;
         state.rip = next;
         control.interrupt_shadow &= !SHADOW;
-        if is_unusual {
+        if is_far || state.rflags & flags::TF != 0 {
             self.finish_unusual();
         }
     }
 
-    /// RIP where the instruction that exited is looked at. If it is not there any more, the guest runs what is there instead.
+    /// Steps over the instruction that exited by looking at it. If it is not there any more, the guest runs what is there instead.
     #[cold]
-    fn find_next(&mut self, place: Place) -> u64 {
+    #[inline(never)]
+    fn find_next(&mut self) {
         let (size, linear, paging) = (self.code_size(), self.pc(), self.paging());
         let mut bytes = [0; walk::LONGEST_INSTRUCTION];
         let read = |addr, buf: &mut [u8]| self.frames.read(addr, buf);
         let count = walk::fetch(&paging, linear, &mut bytes, read);
         let at = walk::translate(&paging, linear, Purpose::Fetch, read).ok();
         let fetched = Fetched { bytes, count, word: at.and_then(|at| self.frames.word(at)) };
-        let code = self.vmcb.get().control.exit_code as u32;
+        let Vmcb { control, state } = self.vmcb.get();
+        let (place, code) = (place(state), control.exit_code as u32);
         let length = self.lengths.find(place, code, size, fetched).unwrap_or(0);
-        self.vmcb.get().state.rip.wrapping_add(length)
+        self.go_on_at(self.vmcb.get().state.rip.wrapping_add(length));
     }
 
     /// A step to behind 4 GiB, where only 64-bit code goes on, or of a guest that steps through its code: it gets #DB after each
     /// instruction (APM vol. 2, 13.1.4).
     #[cold]
+    #[inline(never)]
     fn finish_unusual(&mut self) {
         const STEP: u64 = 1 << 14;
         let size = self.code_size();
@@ -310,6 +319,12 @@ impl SvmCpu {
     }
 }
 
+/// Where the instruction is that exited.
+#[inline(always)]
+fn place(state: &State) -> Place {
+    Place { at: state.cs.base.wrapping_add(state.rip), cr3: state.cr3 }
+}
+
 /// What comes after an exit that the vCPU itself deals with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Next {
@@ -317,16 +332,6 @@ enum Next {
     Again,
     /// The exit is told.
     Told,
-}
-
-/// Whether [`SvmCpu::special`] has to look at the exit.
-#[inline(always)]
-const fn is_special(code: u32) -> bool {
-    const DEBUG: u32 = 0x41;
-    const NMI: u32 = Named::Nmi as u32;
-    const WINDOW: u32 = Named::VirtualInterrupt as u32;
-    const IRET: u32 = Named::Iret as u32;
-    matches!(code, DEBUG | NMI | WINDOW | IRET)
 }
 
 /// What to hand in again of an event that an exit interrupted.

@@ -32,18 +32,16 @@ pub enum DecodeAssists {
     Absent,
 }
 
-/// Interprets an exit. `general` gives a general register by its number in encodings: 0 RAX, 1 RCX, 2 RDX.
-///
-/// What comes often is decided here, so that the compiler leads it straight to its arm in the exit loop; a call for all the rest
-/// keeps their operands out of the way.
+/// Interprets an exit that comes often, and leaves others to `rare`: the compiler leads each of these straight to its arm in the
+/// exit loop if the operands of all others are out of the way. `general` gives a general register by its number in encodings: 0 RAX, 1 RCX,
+/// 2 RDX.
 #[inline(always)]
-pub fn decode(
+pub fn decode_frequent(
     information: Information,
-    assists: DecodeAssists,
     general: impl Fn(u8) -> u64 + Copy,
+    rare: impl FnOnce() -> Exit<ArchExit>,
 ) -> Exit<ArchExit> {
     const INTERRUPT: u32 = Named::Interrupt as u32;
-    const WINDOW: u32 = Named::VirtualInterrupt as u32;
     const CPUID: u32 = Named::Cpuid as u32;
     const PAUSE: u32 = Named::Pause as u32;
     const HLT: u32 = Named::Hlt as u32;
@@ -56,7 +54,6 @@ pub fn decode(
     let wide = || general(2) << 32 | general(0) & 0xffff_ffff;
     match code as u32 {
         INTERRUPT => Exit::Interrupt,
-        WINDOW => Exit::Arch(ArchExit::InterruptWindow),
         CPUID => Exit::Arch(ArchExit::Cpuid),
         PAUSE => Exit::Yield,
         HLT => Exit::Idle,
@@ -70,20 +67,17 @@ pub fn decode(
             let addr = GuestPhysAddr(info2);
             Exit::Arch(ArchExit::Memory(MemoryAccess { addr, linear: None, direction }))
         }
-        _ => rare(code, info1, info2, assists, [general(0), general(1), general(2)]),
+        _ => rare(),
     }
 }
 
-/// The information comes in parts, so that it need not be in memory for those exits that are not rare.
-#[inline(never)]
-fn rare(
-    code: u64,
-    info1: u64,
-    info2: u64,
+/// Interprets any other exit.
+pub fn decode_rare(
+    information: Information,
     assists: DecodeAssists,
-    general: [u64; 3],
+    general: impl Fn(u8) -> u64,
 ) -> Exit<ArchExit> {
-    let information = Information { code, info1, info2 };
+    let Information { code, info1, info2 } = information;
     match Code::from_exit_code(code) {
         Some(Code::Other(named)) => other(named, information, assists, general),
         Some(Code::ControlRead(register)) => {
@@ -107,15 +101,17 @@ fn other(
     named: Named,
     information: Information,
     assists: DecodeAssists,
-    [rax, rcx, rdx]: [u64; 3],
+    general: impl Fn(u8) -> u64,
 ) -> Exit<ArchExit> {
     let Information { info1, info2, .. } = information;
     Exit::Arch(match named {
         Named::Io => ArchExit::StringPort(string_port(info1)),
         Named::NestedPageFault => return nested_page_fault(information),
         Named::IdleHlt => return Exit::Idle,
+        Named::VirtualInterrupt => ArchExit::InterruptWindow,
         Named::Xsetbv => {
-            ArchExit::Xsetbv { index: rcx as u32, value: rdx << 32 | rax & 0xffff_ffff }
+            let value = general(2) << 32 | general(0) & 0xffff_ffff;
+            ArchExit::Xsetbv { index: general(1) as u32, value }
         }
         Named::Cr0Selective => control(0, Direction::Write, info1, assists),
         Named::Nmi => ArchExit::Nmi,
@@ -145,10 +141,9 @@ fn other(
         | Named::MwaitConditional
         | Named::Rdpru
         | Named::Rsm => ArchExit::Undefined,
-        // The first seven are decided before; the intercept of the others stays clear (RDTSC with them: on QEMU 7.2 it would stand for RDTSCP, too, with another
+        // The first six are decided before; the intercept of the others stays clear (RDTSC with them: on QEMU 7.2 it would stand for RDTSCP, too, with another
         // length); AVIC and SEV-ES are not used; an invalid VMCB is our own mistake.
         Named::Interrupt
-        | Named::VirtualInterrupt
         | Named::Cpuid
         | Named::Pause
         | Named::Hlt

@@ -39,10 +39,6 @@ const NMI_BLOCKED: u64 = 1 << 3;
 const VALID: u32 = 1 << 31;
 /// DR6.BS, and the same bit of pending debug exceptions: a single step.
 const STEP: u64 = 1 << 14;
-/// The exit interrupted an IRET, which has ended the blocking of NMIs already (28.2.3): in the exit qualification of an EPT
-/// violation, and in the interruption information of an exception.
-const IRET: u64 = 1 << 12;
-
 /// Registers that are switched with the vCPU, since no VMCS has them.
 const SWITCHED: [u32; 5] =
     [msr::STAR, msr::LSTAR, msr::CSTAR, msr::SYSCALL_MASK, msr::KERNEL_GS_BASE];
@@ -146,15 +142,43 @@ impl VmxCpu {
         if vectoring & VALID != 0 {
             self.interrupted(vectoring);
         }
-        if is_special(reason) {
-            self.special(reason, vectoring);
-        }
-        let registers = &self.registers;
         let read = |field: Field| insn::vmread(field as u32);
-        decode::decode(reason, read, |index| match index {
-            general::RSP => insn::vmread(guest::RSP),
-            _ => registers.get(index),
-        })
+        let [rax, rcx, rdx] = [0, 1, 2].map(|index| self.registers.get(index));
+        let general = |index| match index {
+            general::RAX => rax,
+            general::RCX => rcx,
+            _ => rdx,
+        };
+        decode::decode_frequent(reason, read, general, || self.rare_exit(reason, vectoring))
+    }
+
+    /// Interprets an exit that does not come often.
+    #[inline(never)]
+    fn rare_exit(&mut self, reason: u32, vectoring: u32) -> Exit<ArchExit> {
+        let mut is_iret = false;
+        match Reason::from_number(reason as u16) {
+            Some(Reason::InterruptWindow | Reason::NmiWindow) => self.set_window(Window::Closed),
+            Some(Reason::EptViolation) => {
+                is_iret = insn::vmread(Field::Qualification as u32) & decode::IRET != 0;
+            }
+            Some(Reason::Exception) => {
+                const DOUBLE_FAULT: u64 = 8;
+                let information = insn::vmread(Field::Interruption as u32);
+                match (information >> 8 & 7, information & 0xff) {
+                    // The CPU has taken it, and blocks the next one until an IRET.
+                    (2, _) => insn::call_nmi_handler(),
+                    (3, 1) => self.note_debug_exception(),
+                    _ => {}
+                }
+                is_iret = information & decode::IRET != 0 && information & 0xff != DOUBLE_FAULT;
+            }
+            _ => {}
+        }
+        if is_iret && vectoring & VALID == 0 {
+            self.set_interruptibility(|state| state | NMI_BLOCKED);
+        }
+        let read = |field: Field| insn::vmread(field as u32);
+        decode::decode_rare(reason, read, |index| self.general(index))
     }
 
     /// The exit interrupted the delivery of an event, which is handed in again.
@@ -167,31 +191,6 @@ impl VmxCpu {
             self.set_interruptibility(|state| state & !NMI_BLOCKED);
         }
         self.pending = Some(event).filter(|event| !event.is_redone());
-    }
-
-    /// What the vCPU itself has to do after some exits.
-    #[cold]
-    fn special(&mut self, reason: u32, vectoring: u32) {
-        let mut is_iret = false;
-        match Reason::from_number(reason as u16) {
-            Some(Reason::InterruptWindow | Reason::NmiWindow) => self.set_window(Window::Closed),
-            Some(Reason::EptViolation) => is_iret = true,
-            Some(Reason::Exception) => {
-                const DOUBLE_FAULT: u64 = 8;
-                let information = insn::vmread(Field::Interruption as u32);
-                match (information >> 8 & 7, information & 0xff) {
-                    // The CPU has taken it, and blocks the next one until an IRET.
-                    (2, _) => insn::call_nmi_handler(),
-                    (3, 1) => self.note_debug_exception(),
-                    _ => {}
-                }
-                is_iret = information & IRET != 0 && information & 0xff != DOUBLE_FAULT;
-            }
-            _ => {}
-        }
-        if is_iret && vectoring & VALID == 0 {
-            self.set_interruptibility(|state| state | NMI_BLOCKED);
-        }
     }
 
     /// A #DB exits before it has changed DR6 and DR7, which is left to us (28.1).
@@ -227,7 +226,7 @@ impl VmxCpu {
     pub(in crate::arch::x86_64) fn finish(&mut self) {
         let next = self.rip.wrapping_add(insn::vmread(Field::InstructionLength as u32));
         let is_unusual =
-            (self.rip ^ next) >> 31 != 0 || insn::vmread(guest::RFLAGS) & flags::TF != 0;
+            (self.rip ^ next) >> 32 != 0 || insn::vmread(guest::RFLAGS) & flags::TF != 0;
         self.set_rip(next);
         if is_unusual {
             self.finish_unusual();
@@ -237,6 +236,7 @@ impl VmxCpu {
     /// A step to behind 4 GiB, where only 64-bit code goes on, or of a guest that steps through its code: it gets #DB after each
     /// instruction (SDM vol. 3B, 18.3.1.4).
     #[cold]
+    #[inline(never)]
     fn finish_unusual(&mut self) {
         if !self.is_64_bit() {
             self.set_rip(self.rip & 0xffff_ffff);
@@ -310,20 +310,6 @@ fn hand_in(event: Event) {
 fn not_entered() -> Exit<ArchExit> {
     let error = insn::vmread(Field::InstructionError as u32);
     Exit::Fatal(Fault { kind: FaultKind::Unexpected, syndrome: 0xffff_ffff << 32 | error })
-}
-
-/// Whether [`VmxCpu::special`] has to look at the exit.
-#[inline(always)]
-fn is_special(reason: u32) -> bool {
-    const EXCEPTION: u32 = Reason::Exception as u32;
-    const INTERRUPT_WINDOW: u32 = Reason::InterruptWindow as u32;
-    const NMI_WINDOW: u32 = Reason::NmiWindow as u32;
-    const EPT_VIOLATION: u32 = Reason::EptViolation as u32;
-    match reason {
-        EXCEPTION | INTERRUPT_WINDOW | NMI_WINDOW => true,
-        EPT_VIOLATION => insn::vmread(Field::Qualification as u32) & IRET != 0,
-        _ => false,
-    }
 }
 
 #[cfg(test)]

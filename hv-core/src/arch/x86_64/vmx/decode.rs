@@ -14,19 +14,17 @@ use crate::arch::x86_64::exit::{
 use crate::exit::{Access, Exit, Fault, FaultKind, Op};
 use crate::guest::{GuestPhysAddr, Space, Width};
 
-/// Interprets an exit. `read` reads a field of the VMCS, `general` a general register by its number in encodings: 0 RAX, 1
-/// RCX, 2 RDX.
-///
-/// What comes often is decided here, so that the compiler leads it straight to its arm in the exit loop; a call for all the rest
-/// keeps their operands out of the way.
+/// Interprets an exit that comes often, and leaves others to `rare`: the compiler leads each of these straight to its arm in the
+/// exit loop if the operands of all others are out of the way. `read` reads a field of the VMCS, `general` a general register by its number in
+/// encodings: 0 RAX, 1 RCX, 2 RDX.
 #[inline(always)]
-pub fn decode(
+pub fn decode_frequent(
     reason: u32,
     read: impl Fn(Field) -> u64 + Copy,
     general: impl Fn(u8) -> u64 + Copy,
+    rare: impl FnOnce() -> Exit<ArchExit>,
 ) -> Exit<ArchExit> {
     const INTERRUPT: u32 = Reason::ExternalInterrupt as u32;
-    const WINDOW: u32 = Reason::InterruptWindow as u32;
     const CPUID: u32 = Reason::Cpuid as u32;
     const HLT: u32 = Reason::Hlt as u32;
     const VMCALL: u32 = Reason::Vmcall as u32;
@@ -38,40 +36,42 @@ pub fn decode(
     let index = || general(1) as u32;
     let wide = || general(2) << 32 | general(0) & 0xffff_ffff;
     match reason {
-        INTERRUPT => return Exit::Interrupt,
-        WINDOW => return Exit::Arch(ArchExit::InterruptWindow),
-        CPUID => return Exit::Arch(ArchExit::Cpuid),
-        HLT => return Exit::Idle,
-        VMCALL => return Exit::Arch(ArchExit::Hypercall),
-        RDMSR => return Exit::Arch(ArchExit::ReadMsr(index())),
-        WRMSR => return Exit::Arch(ArchExit::WriteMsr { index: index(), value: wide() }),
-        PAUSE => return Exit::Yield,
+        INTERRUPT => Exit::Interrupt,
+        CPUID => Exit::Arch(ArchExit::Cpuid),
+        HLT => Exit::Idle,
+        VMCALL => Exit::Arch(ArchExit::Hypercall),
+        RDMSR => Exit::Arch(ArchExit::ReadMsr(index())),
+        WRMSR => Exit::Arch(ArchExit::WriteMsr { index: index(), value: wide() }),
+        PAUSE => Exit::Yield,
         IO => {
             let qualification = read(Field::Qualification);
-            if qualification & STRING == 0 {
-                return Exit::Device(port(qualification, general));
+            if qualification & STRING != 0 {
+                return rare();
             }
+            Exit::Device(port(qualification, general))
         }
         EPT_VIOLATION => {
             let qualification = read(Field::Qualification);
-            if qualification & (FETCH | ALLOWED | LINEAR | ITSELF) == LINEAR | ITSELF {
-                return Exit::Arch(ArchExit::Memory(MemoryAccess {
-                    addr: GuestPhysAddr(read(Field::GuestPhysicalAddress)),
-                    linear: Some(read(Field::GuestLinearAddress)),
-                    direction: match qualification & WRITE {
-                        0 => Direction::Read,
-                        _ => Direction::Write,
-                    },
-                }));
+            if qualification & (FETCH | ALLOWED | LINEAR | ITSELF | IRET) != LINEAR | ITSELF {
+                return rare();
             }
+            Exit::Arch(ArchExit::Memory(memory(qualification, read)))
         }
-        _ => {}
+        _ => rare(),
     }
-    rare(reason, read, general)
 }
 
-#[inline(never)]
-fn rare(
+#[inline(always)]
+fn memory(qualification: u64, read: impl Fn(Field) -> u64) -> MemoryAccess {
+    MemoryAccess {
+        addr: GuestPhysAddr(read(Field::GuestPhysicalAddress)),
+        linear: Some(read(Field::GuestLinearAddress)),
+        direction: if qualification & WRITE != 0 { Direction::Write } else { Direction::Read },
+    }
+}
+
+/// Interprets any other exit.
+pub fn decode_rare(
     reason: u32,
     read: impl Fn(Field) -> u64 + Copy,
     general: impl Fn(u8) -> u64 + Copy,
@@ -86,6 +86,7 @@ fn rare(
     Exit::Arch(match basic {
         Reason::Io => ArchExit::StringPort(string_port(read)),
         Reason::EptViolation => return ept_violation(reason, read),
+        Reason::InterruptWindow => ArchExit::InterruptWindow,
         Reason::Exception => return exception(reason, read),
         Reason::PreemptionTimer => ArchExit::SliceEnd,
         Reason::ControlRegister => ArchExit::Control(control(qualification())),
@@ -133,10 +134,9 @@ fn rare(
         | Reason::Tdcall
         | Reason::Rdmsrlist
         | Reason::Wrmsrlist => ArchExit::Undefined,
-        // The first eight are decided before. The control that makes the others exit stays clear; SMIs and RSM exit under dual-monitor treatment only; entry
+        // The first seven are decided before. The control that makes the others exit stays clear; SMIs and RSM exit under dual-monitor treatment only; entry
         // failures have bit 31 set; a misconfigured EPT is our own mistake.
         Reason::ExternalInterrupt
-        | Reason::InterruptWindow
         | Reason::Cpuid
         | Reason::Hlt
         | Reason::Vmcall
@@ -235,8 +235,11 @@ const FETCH: u64 = 1 << 2;
 const ALLOWED: u64 = 0b111 << 3;
 const LINEAR: u64 = 1 << 7;
 const ITSELF: u64 = 1 << 8;
+/// The exit interrupted an IRET, which has ended the blocking of NMIs already (28.2.3): here, and in the interruption information
+/// of an exception.
+pub const IRET: u64 = 1 << 12;
 
-/// One that is not for a device.
+/// One that is not for a device, or comes in an IRET.
 fn ept_violation(reason: u32, read: impl Fn(Field) -> u64) -> Exit<ArchExit> {
     let qualification = read(Field::Qualification);
     let addr = GuestPhysAddr(read(Field::GuestPhysicalAddress));
@@ -244,7 +247,8 @@ fn ept_violation(reason: u32, read: impl Fn(Field) -> u64) -> Exit<ArchExit> {
         // Without a linear address it is the load of PDPTEs, or a trace of the processor.
         _ if qualification & (LINEAR | ITSELF) != LINEAR | ITSELF => FaultKind::TableWalk(addr),
         _ if qualification & FETCH != 0 => FaultKind::Fetch(addr),
-        _ => FaultKind::Protected(addr),
+        _ if qualification & ALLOWED != 0 => FaultKind::Protected(addr),
+        _ => return Exit::Arch(ArchExit::Memory(memory(qualification, read))),
     };
     fatal(kind, reason, qualification)
 }

@@ -38,7 +38,7 @@ fn decoded(reason: u32, fields: Fields) -> Exit<ArchExit> {
         2 => RDX,
         _ => panic!("register {number} is no operand"),
     };
-    decode(reason, read, general)
+    decode_frequent(reason, read, general, || decode_rare(reason, read, general))
 }
 
 fn plain(reason: Reason) -> Exit<ArchExit> {
