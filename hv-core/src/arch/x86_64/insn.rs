@@ -46,12 +46,14 @@ mod stubs {
 
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod virt_stubs {
+    use super::super::svm::cpu::Block;
     use super::super::vcpu::registers::Registers;
     use super::super::vmx::vmcs;
     use core::mem::offset_of;
 
     core::arch::global_asm!(
         include_str!("virt.S"),
+        svm_registers = const offset_of!(Block, registers),
         host_rsp = const offset_of!(Registers, host_rsp),
         host_rsp_field = const vmcs::host::RSP,
     );

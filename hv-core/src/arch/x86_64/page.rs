@@ -1,14 +1,14 @@
-//! A page that the CPU reads and writes as well as we do.
+//! Pages that the CPU reads and writes as well as we do.
 
 // UNSAFETY: frames are reached by their addresses.
 #![expect(unsafe_code)]
 
-use super::svm::vmcb::Vmcb;
+use super::svm::cpu::Block;
 use crate::memory::{Frames, Zeroed};
 use crate::paging::PAGE_SIZE;
 use core::marker::PhantomData;
 
-/// Plain data of at most a page, for which zeroes are a value, as any other bytes are.
+/// Plain data, for which zeroes are a value, as any other bytes are.
 ///
 /// # Safety
 ///
@@ -16,7 +16,7 @@ use core::marker::PhantomData;
 pub(super) unsafe trait PlainPage: Sized {}
 
 // SAFETY: it consists of integers.
-unsafe impl PlainPage for Vmcb {}
+unsafe impl PlainPage for Block {}
 // SAFETY: it consists of integers.
 unsafe impl PlainPage for [u32; 1024] {}
 
@@ -29,10 +29,11 @@ pub(super) struct Page<T> {
 }
 
 impl<T: PlainPage> Page<T> {
-    /// A page of zeroes; `None` if there is no memory.
+    /// Zeroes; `None` if there is no memory.
     pub(super) fn new() -> Option<Self> {
-        const { assert!(size_of::<T>() as u64 <= PAGE_SIZE && align_of::<T>() as u64 <= PAGE_SIZE) };
-        Some(Self { frames: Frames::one()?.zero(), holds: PhantomData })
+        const { assert!(align_of::<T>() as u64 <= PAGE_SIZE) };
+        let pages = size_of::<T>().div_ceil(PAGE_SIZE as usize);
+        Some(Self { frames: Frames::run(pages)?.zero(), holds: PhantomData })
     }
 
     /// Keeps it for ever; returns its physical address.

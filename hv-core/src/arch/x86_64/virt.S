@@ -1,10 +1,7 @@
 // The way into a guest and out of it. Intel SDM vol. 3C, 27 and 28; AMD APM vol. 2, 15.5 and 15.6.
 //
-// Both stubs take the guest's general registers in RDI, in the order of encodings, and keep of the caller's registers RBX, RBP
-// and RSP only: whoever calls them says so to the compiler, which then saves what it still needs, and no more.
-// The frame while the guest runs:   rsp + 0    the guest's registers
-//                                   rsp + 8    RBP of the host
-//                                   rsp + 16   RBX of the host
+// Both stubs keep of the caller's registers RBX, RBP and RSP only: whoever calls them says so to the compiler, which then saves
+// what it still needs, and no more. The guest's general registers are in memory in the order of encodings.
 
 .section .text.entry, "ax"
 
@@ -41,28 +38,28 @@
     mov     [\base + 120], r15
 .endm
 
-// SVM. RSI: the physical address of the VMCB, which has RAX and RSP. The global interrupt flag is clear before and after, so
-// that nothing is taken between STI and CLI; RFLAGS.IF lets interrupts end the guest's run (15.21.1).
+// SVM. RAX: the physical address of the VMCB, which has RAX and RSP; the other registers are in the page behind it. RAX is what it
+// was after the exit, too. The global interrupt flag is clear before and after, so that nothing is taken between STI and CLI;
+// RFLAGS.IF lets interrupts end the guest's run (15.21.1).
 .global roost_svm_enter
 roost_svm_enter:
     push    rbx
     push    rbp
-    push    rdi
-    mov     rax, rsi
-    guest_general_load rdi
-    mov     rdi, [rdi + 56]
+    guest_general_load rax + {svm_registers}
+    mov     rdi, [rax + {svm_registers} + 56]
     sti
     vmrun   rax
     cli
-    mov     rax, [rsp]
-    guest_general_store rax
-    pop     rdi
+    guest_general_store rax + {svm_registers}
     pop     rbp
     pop     rbx
     ret
 
-// VMX. ESI: 0 if the VMCS was not launched since it was cleared. Returns 0 in EAX after an exit, and 1 if VMLAUNCH or
-// VMRESUME failed. RSP is in the VMCS.
+// VMX. RDI: the guest's registers; RSP is in the VMCS. ESI: 0 if the VMCS was not launched since it was cleared. Returns 0 in EAX
+// after an exit, and 1 if VMLAUNCH or VMRESUME failed.
+// The frame while the guest runs:   rsp + 0    the guest's registers
+//                                   rsp + 8    RBP of the host
+//                                   rsp + 16   RBX of the host
 .global roost_vmx_enter
 roost_vmx_enter:
     push    rbx

@@ -4,18 +4,18 @@
 
 use super::super::vcpu::registers::Registers;
 
-/// Runs the guest until it exits. The VMCB, and everything that VMLOAD takes from it, is this guest's; the global interrupt
-/// flag is clear.
+/// Runs the guest until it exits. `vmcb` is the address of its [`Block`](super::super::svm::cpu::Block); that, and everything that
+/// VMLOAD takes from it, is this guest's; the global interrupt flag is clear.
 #[inline(always)]
-pub(in super::super) fn svm_enter(registers: &mut Registers, vmcb: u64) {
+pub(in super::super) fn svm_enter(vmcb: u64) {
     on_target!({
-        // SAFETY: the stub reads and writes `registers` and the VMCB; of ours it keeps RBX, RBP and RSP, and all others are
-        // declared lost. What the guest does is confined by its nested tables, which map its own RAM only, and by its intercepts.
+        // SAFETY: the stub reads and writes the block; of ours it keeps RBX, RBP and RSP, and all others are declared lost. What
+        // the guest does is confined by its nested tables, which map its own RAM only, and by its intercepts.
         unsafe {
-            core::arch::asm!("call roost_svm_enter", inout("rdi") core::ptr::from_mut(registers) => _,
-                inout("rsi") vmcb => _, out("r12") _, out("r13") _, out("r14") _, out("r15") _, clobber_abi("C"));
+            core::arch::asm!("call roost_svm_enter", inout("rax") vmcb => _, out("r12") _, out("r13") _, out("r14") _,
+                out("r15") _, clobber_abi("C"));
         }
-    } else { let _ = (registers, vmcb); });
+    } else { let _ = vmcb; });
 }
 
 /// Whether the current VMCS was launched since it was cleared.

@@ -18,7 +18,7 @@ use crate::arch::x86_64::insn as host_insn;
 use crate::arch::x86_64::insn::virt as insn;
 use crate::arch::x86_64::msr;
 use crate::arch::x86_64::page::Page;
-use crate::arch::x86_64::register::general::{RAX, RCX, RSP};
+use crate::arch::x86_64::register::general::{RAX, RCX, RDX, RSP};
 use crate::arch::x86_64::register::{Segment, cr0, efer, flags};
 use crate::arch::x86_64::space::{Flush, Tag, Translation};
 use crate::arch::x86_64::vcpu::debug::DebugAddresses;
@@ -45,8 +45,7 @@ const IN: u64 = 1;
 /// [`Self::sync`].
 #[derive(Debug)]
 pub(in crate::arch::x86_64) struct SvmCpu {
-    registers: Registers,
-    vmcb: Page<Vmcb>,
+    block: Page<Block>,
     /// `EVENTINJ` for the next VMRUN.
     pending: u64,
     features: Features,
@@ -62,20 +61,30 @@ pub(in crate::arch::x86_64) struct SvmCpu {
     tsc: GuestTsc,
     tsc_aux: u64,
     /// The CPU that it is loaded on.
-    on: Option<&'static PerCpuVirt>,
+    on: &'static PerCpuVirt,
 }
+
+/// What belongs together in memory.
+#[derive(Debug)]
+#[repr(C)]
+pub(in crate::arch::x86_64) struct Block {
+    vmcb: Vmcb,
+    pub(in crate::arch::x86_64) registers: Registers,
+}
+
+/// Where vCPUs are that are not loaded.
+static NOWHERE: PerCpuVirt = PerCpuVirt::new();
 
 impl SvmCpu {
     pub(in crate::arch::x86_64) fn load(&mut self, behind: Duration) {
         self.tsc.set_behind(behind);
-        self.on = virt::this();
-        if let Some(this) = self.on
-            && this.tags.assign(&mut self.tag, this.identity()) == Flush::Everything
-        {
+        let this = virt::this().unwrap_or(&NOWHERE);
+        self.on = this;
+        if this.tags.assign(&mut self.tag, this.identity()) == Flush::Everything {
             this.flush.store(true, Ordering::Relaxed);
         }
         let (offset, asid) = (self.tsc.offset(), self.tag.number());
-        let control = &mut self.vmcb.get_mut().control;
+        let control = &mut self.block.get_mut().vmcb.control;
         control.tsc_offset = offset;
         control.asid = asid;
         control.clean = Clean::NONE;
@@ -88,51 +97,52 @@ impl SvmCpu {
 
     pub(in crate::arch::x86_64) fn put(&mut self) {
         self.leave();
-        self.on = None;
+        self.on = &NOWHERE;
         self.extended.put();
         self.debug.put();
     }
 
-    /// Whether what VMLOAD takes is in this CPU.
     #[inline(always)]
-    fn is_in(&self, this: &PerCpuVirt) -> bool {
-        this.loaded_vmcb.load(Ordering::Relaxed) == self.vmcb.addr()
+    fn vmcb(&self) -> &Vmcb {
+        &self.block.get().vmcb
+    }
+
+    /// Whether what VMLOAD takes is in the CPU.
+    #[inline(always)]
+    fn is_in(&self) -> bool {
+        self.on.loaded_vmcb.load(Ordering::Relaxed) == self.block.addr()
     }
 
     /// Brings the VMCB up to date with what is in the CPU.
     fn sync(&self) {
-        if self.on.is_some_and(|this| self.is_in(this)) {
-            insn::vmsave(self.vmcb.addr());
+        if self.is_in() {
+            insn::vmsave(self.block.addr());
         }
     }
 
     /// As [`Self::sync`], and has the next run take it from the VMCB again.
     fn leave(&self) {
-        if let Some(this) = self.on
-            && self.is_in(this)
-        {
-            host::leave_guest_state(this);
+        if self.is_in() {
+            host::leave_guest_state(self.on);
         }
     }
 
     #[cold]
-    fn enter(&mut self, this: &PerCpuVirt) {
-        host::enter_guest_state(this, self.vmcb.addr());
-        if this.flush.swap(false, Ordering::Relaxed) {
-            self.vmcb.get_mut().control.tlb_control = TlbControl::All as u8;
+    fn enter(&mut self) {
+        host::enter_guest_state(self.on, self.block.addr());
+        if self.on.flush.swap(false, Ordering::Relaxed) {
+            self.block.get_mut().vmcb.control.tlb_control = TlbControl::All as u8;
         }
     }
 
     #[inline(always)]
     pub(in crate::arch::x86_64) fn run(&mut self) -> Exit<ArchExit> {
-        if let Some(this) = self.on
-            && !self.is_in(this)
-        {
-            self.enter(this);
+        if !self.is_in() {
+            self.enter();
         }
-        self.vmcb.get_mut().control.event_injection = self.pending;
-        insn::svm_enter(&mut self.registers, self.vmcb.addr());
-        let Vmcb { control, state } = self.vmcb.get_mut();
+        self.block.get_mut().vmcb.control.event_injection = self.pending;
+        insn::svm_enter(self.block.addr());
+        let Block { vmcb: Vmcb { control, state }, registers } = self.block.get_mut();
         control.clean = Clean::ALL;
         control.tlb_control = TlbControl::Nothing as u8;
         self.trail.note(state.rip, control.exit_code as u32);
@@ -145,7 +155,7 @@ impl SvmCpu {
             info1: control.exit_info1,
             info2: control.exit_info2,
         };
-        let [rax, rcx, rdx] = [state.rax, self.registers.get(1), self.registers.get(2)];
+        let [rax, rcx, rdx] = [state.rax, registers.get(RCX), registers.get(RDX)];
         let general = |index| match index {
             RAX => rax,
             RCX => rcx,
@@ -159,7 +169,7 @@ impl SvmCpu {
     fn rare_exit(&mut self) -> Exit<ArchExit> {
         // With what the vCPU deals with itself, nobody is bothered: who hears of an interrupt that is none runs the guest again.
         const NOTHING: Exit<ArchExit> = Exit::Interrupt;
-        match Code::from_exit_code(self.vmcb.get().control.exit_code) {
+        match Code::from_exit_code(self.vmcb().control.exit_code) {
             // It waits until the global interrupt flag is set: the host's handler takes it here.
             Some(Code::Other(Named::Nmi)) => self.leave(),
             Some(Code::Other(Named::VirtualInterrupt)) => self.set_window(Window::Closed),
@@ -172,7 +182,7 @@ impl SvmCpu {
             }
             _ => {}
         }
-        let control = &self.vmcb.get().control;
+        let control = &self.vmcb().control;
         let information = Information {
             code: control.exit_code,
             info1: control.exit_info1,
@@ -183,8 +193,8 @@ impl SvmCpu {
     }
 
     pub(in crate::arch::x86_64) fn finish_read(&mut self, value: u64) {
-        let ones = decode::io_width(self.vmcb.get().control.exit_info1).ones();
-        let state = &mut self.vmcb.get_mut().state;
+        let ones = decode::io_width(self.vmcb().control.exit_info1).ones();
+        let state = &mut self.block.get_mut().vmcb.state;
         // 32 bits clear those above (APM vol. 1, 3.1.2.3).
         let kept = if ones == Width::B4.ones() { 0 } else { state.rax & !ones };
         state.rax = kept | value & ones;
@@ -193,7 +203,7 @@ impl SvmCpu {
 
     #[inline]
     pub(in crate::arch::x86_64) fn finish(&mut self) {
-        let Vmcb { control, state } = self.vmcb.get();
+        let Vmcb { control, state } = self.vmcb();
         let next = if control.exit_code as u32 == Named::Io as u32 {
             control.exit_info2
         } else if self.features.has_next_rip() {
@@ -209,7 +219,7 @@ impl SvmCpu {
 
     #[inline(always)]
     fn go_on_at(&mut self, next: u64) {
-        let Vmcb { control, state } = self.vmcb.get_mut();
+        let Vmcb { control, state } = &mut self.block.get_mut().vmcb;
         let is_far = (state.rip ^ next) >> 32 != 0;
         state.rip = next;
         control.interrupt_shadow &= !SHADOW;
@@ -228,10 +238,10 @@ impl SvmCpu {
         let count = walk::fetch(&paging, linear, &mut bytes, read);
         let at = walk::translate(&paging, linear, Purpose::Fetch, read).ok();
         let fetched = Fetched { bytes, count, word: at.and_then(|at| self.frames.word(at)) };
-        let Vmcb { control, state } = self.vmcb.get();
+        let Vmcb { control, state } = self.vmcb();
         let (place, code) = (place(state), control.exit_code as u32);
         let length = self.lengths.find(place, code, size, fetched).unwrap_or(0);
-        self.go_on_at(self.vmcb.get().state.rip.wrapping_add(length));
+        self.go_on_at(self.vmcb().state.rip.wrapping_add(length));
     }
 
     /// A step to behind 4 GiB, where only 64-bit code goes on, or of a guest that steps through its code: it gets #DB after each
@@ -241,7 +251,7 @@ impl SvmCpu {
     fn finish_unusual(&mut self) {
         const STEP: u64 = 1 << 14;
         let size = self.code_size();
-        let Vmcb { control, state } = self.vmcb.get_mut();
+        let Vmcb { control, state } = &mut self.block.get_mut().vmcb;
         if size == CodeSize::Legacy {
             state.rip &= 0xffff_ffff;
         }
@@ -254,7 +264,7 @@ impl SvmCpu {
 
     #[inline]
     fn code_size(&self) -> CodeSize {
-        let state = &self.vmcb.get().state;
+        let state = &self.vmcb().state;
         if state.efer & efer::LMA != 0 && state.cs.attributes & Segment::LONG != 0 {
             CodeSize::Long
         } else {
@@ -263,7 +273,7 @@ impl SvmCpu {
     }
 
     pub(in crate::arch::x86_64) fn fail_access(&mut self) {
-        if self.vmcb.get().control.exit_info1 & IN != 0 {
+        if self.vmcb().control.exit_info1 & IN != 0 {
             self.finish_read(u64::MAX);
         } else {
             self.finish();
@@ -272,12 +282,12 @@ impl SvmCpu {
 
     #[inline]
     pub(in crate::arch::x86_64) fn can_take_interrupt(&self) -> bool {
-        let Vmcb { control, state } = self.vmcb.get();
+        let Vmcb { control, state } = self.vmcb();
         self.pending == 0 && state.rflags & flags::IF != 0 && control.interrupt_shadow & SHADOW == 0
     }
 
     pub(in crate::arch::x86_64) fn can_take_nmi(&self) -> bool {
-        let is_shadowed = self.vmcb.get().control.interrupt_shadow & SHADOW != 0;
+        let is_shadowed = self.vmcb().control.interrupt_shadow & SHADOW != 0;
         self.pending == 0 && !is_shadowed && self.nmi == Nmi::Open
     }
 
@@ -287,7 +297,7 @@ impl SvmCpu {
             self.block_nmi();
         }
         // In real mode, no error code is pushed.
-        let is_real = self.vmcb.get().state.cr0 & cr0::PE == 0;
+        let is_real = self.vmcb().state.cr0 & cr0::PE == 0;
         let error_code = event.error_code.filter(|_| !is_real);
         self.pending = Event { error_code, ..event }.to_svm();
     }
@@ -300,7 +310,7 @@ impl SvmCpu {
     }
 
     fn change_window(&mut self, window: Window) {
-        let control = &mut self.vmcb.get_mut().control;
+        let control = &mut self.block.get_mut().vmcb.control;
         if self.window == Window::Interrupt {
             control.virtual_interrupt = virtual_interrupt::MASKING;
             control.intercepts_first &= !intercept::VIRTUAL_INTERRUPT;

@@ -2,7 +2,7 @@
 
 use core::mem::offset_of;
 
-/// General registers in the order of encodings. What the control block keeps of them is stale here: RSP always, RAX with SVM.
+/// General registers in the order of encodings. What the control block keeps of them is not here: RSP, and RAX with SVM.
 #[derive(Clone, Debug, Default)]
 #[repr(C)]
 pub(in crate::arch::x86_64) struct Registers {

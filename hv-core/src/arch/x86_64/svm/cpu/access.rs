@@ -19,29 +19,29 @@ use alloc::vec::Vec;
 impl SvmCpu {
     #[inline]
     pub(in crate::arch::x86_64) fn rip(&self) -> u64 {
-        self.vmcb.get().state.rip
+        self.vmcb().state.rip
     }
 
     #[inline]
     pub(in crate::arch::x86_64) fn set_rip(&mut self, value: u64) {
-        let Vmcb { control, state } = self.vmcb.get_mut();
+        let Vmcb { control, state } = &mut self.block.get_mut().vmcb;
         state.rip = value;
         control.interrupt_shadow &= !SHADOW;
     }
 
     pub(in crate::arch::x86_64) fn rflags(&self) -> u64 {
-        self.vmcb.get().state.rflags
+        self.vmcb().state.rflags
     }
 
     pub(in crate::arch::x86_64) fn set_rflags(&mut self, value: u64) {
-        self.vmcb.get_mut().state.rflags = value;
+        self.block.get_mut().vmcb.state.rflags = value;
     }
 
     pub(in crate::arch::x86_64) fn segment(&self, name: SegmentName) -> Segment {
         if matches!(name, SegmentName::Fs | SegmentName::Gs | SegmentName::Ldtr | SegmentName::Tr) {
             self.sync();
         }
-        let state = &self.vmcb.get().state;
+        let state = &self.vmcb().state;
         let vmcb::Segment { selector, attributes, limit, base } = match name {
             SegmentName::Es => state.es,
             SegmentName::Cs => state.cs,
@@ -56,14 +56,14 @@ impl SvmCpu {
     }
 
     pub(in crate::arch::x86_64) fn privilege(&self) -> u8 {
-        self.vmcb.get().state.cpl
+        self.vmcb().state.cpl
     }
 
     pub(in crate::arch::x86_64) fn system(&self, register: SystemRegister) -> u64 {
         if is_outside(register) {
             self.sync();
         }
-        let state = &self.vmcb.get().state;
+        let state = &self.vmcb().state;
         match register {
             SystemRegister::Cr0 => state.cr0,
             SystemRegister::Cr2 => state.cr2,
@@ -92,7 +92,7 @@ impl SvmCpu {
         if is_outside(register) {
             self.leave();
         }
-        let Vmcb { control, state } = self.vmcb.get_mut();
+        let Vmcb { control, state } = &mut self.block.get_mut().vmcb;
         match register {
             SystemRegister::Cr0 => {
                 state.cr0 = value | cr0::ET;
@@ -138,7 +138,7 @@ impl SvmCpu {
 
     #[inline]
     pub(in crate::arch::x86_64) fn pc(&self) -> u64 {
-        let state = &self.vmcb.get().state;
+        let state = &self.vmcb().state;
         if self.code_size() == CodeSize::Long {
             state.rip
         } else {
@@ -147,7 +147,7 @@ impl SvmCpu {
     }
 
     pub(in crate::arch::x86_64) fn paging(&self) -> Paging {
-        let state = &self.vmcb.get().state;
+        let state = &self.vmcb().state;
         Paging {
             cr0: state.cr0,
             cr3: state.cr3,
@@ -169,14 +169,14 @@ impl SvmCpu {
 
     pub(in crate::arch::x86_64) fn set_tsc(&mut self, value: u64) {
         self.tsc.set(value);
-        let control = &mut self.vmcb.get_mut().control;
+        let control = &mut self.block.get_mut().vmcb.control;
         control.tsc_offset = self.tsc.offset();
         control.clean.dirty(Group::Intercepts);
     }
 
     /// What only SVM has, for a crash record.
     pub(in crate::arch::x86_64) fn describe(&self) -> RegisterDump {
-        let control = &self.vmcb.get().control;
+        let control = &self.vmcb().control;
         [
             ("exitcode", control.exit_code),
             ("exitinfo1", control.exit_info1),
@@ -199,7 +199,7 @@ impl SvmCpu {
 
     /// Base and limit of GDTR and IDTR.
     pub(in crate::arch::x86_64) fn tables(&self) -> [(u64, u32); 2] {
-        let state = &self.vmcb.get().state;
+        let state = &self.vmcb().state;
         [state.gdtr, state.idtr].map(|table| (table.base, table.limit))
     }
 }

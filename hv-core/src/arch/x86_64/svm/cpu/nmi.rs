@@ -48,14 +48,14 @@ impl SvmCpu {
     /// An NMI is on its way in.
     pub(super) fn block_nmi(&mut self) {
         self.nmi = Nmi::Blocked;
-        let control = &mut self.vmcb.get_mut().control;
+        let control = &mut self.block.get_mut().vmcb.control;
         control.intercepts_first |= intercept::IRET;
         control.clean.dirty(Group::Intercepts);
     }
 
     /// The guest is about to execute an IRET.
     pub(super) fn begin_iret(&mut self) {
-        let control = &mut self.vmcb.get_mut().control;
+        let control = &mut self.block.get_mut().vmcb.control;
         control.intercepts_first &= !intercept::IRET;
         control.clean.dirty(Group::Intercepts);
         self.step(Over::Iret);
@@ -70,7 +70,7 @@ impl SvmCpu {
     }
 
     fn step(&mut self, over: Over) {
-        let state = &mut self.vmcb.get_mut().state;
+        let state = &mut self.block.get_mut().vmcb.state;
         self.nmi = Nmi::Stepping { trap_flag: state.rflags & flags::TF, over };
         state.rflags |= flags::TF;
     }
@@ -81,7 +81,7 @@ impl SvmCpu {
         self.nmi = Nmi::Open;
         let was_waited_for = self.window == Window::Nmi;
         self.set_window(if was_waited_for { Window::Closed } else { self.window });
-        let Vmcb { control, state } = self.vmcb.get_mut();
+        let Vmcb { control, state } = &mut self.block.get_mut().vmcb;
         if over == Over::Shadowed {
             state.rflags = state.rflags & !flags::TF | trap_flag;
         }
@@ -94,7 +94,7 @@ impl SvmCpu {
         }
         if was_waited_for {
             // The exit is told as what was waited for.
-            self.vmcb.get_mut().control.exit_code = Named::Iret as u64;
+            self.block.get_mut().vmcb.control.exit_code = Named::Iret as u64;
             Next::Told
         } else {
             Next::Again

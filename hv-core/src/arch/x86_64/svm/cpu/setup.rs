@@ -1,6 +1,6 @@
 //! How a vCPU comes to be, and how it is reset.
 
-use super::{RAX, RSP, SvmCpu};
+use super::{Block, NOWHERE, RAX, RSP, SvmCpu};
 use crate::arch::x86_64::event::Window;
 use crate::arch::x86_64::fpu::ExtendedState;
 use crate::arch::x86_64::page::Page;
@@ -9,11 +9,10 @@ use crate::arch::x86_64::space::{Tag, Translation};
 use crate::arch::x86_64::start::Start;
 use crate::arch::x86_64::svm::host::Features;
 use crate::arch::x86_64::svm::length::Lengths;
-use crate::arch::x86_64::svm::vmcb::{self, Clean};
+use crate::arch::x86_64::svm::vmcb::{self, Clean, Vmcb};
 use crate::arch::x86_64::svm::{intercept, permission, virtual_interrupt};
 use crate::arch::x86_64::vcpu::debug::DebugAddresses;
 use crate::arch::x86_64::vcpu::initial::{self, Initial};
-use crate::arch::x86_64::vcpu::registers::Registers;
 use crate::arch::x86_64::vcpu::trail::Trail;
 use crate::arch::x86_64::vcpu::tsc::GuestTsc;
 use crate::ram::GuestFrames;
@@ -34,8 +33,7 @@ impl SvmCpu {
         features: Features,
     ) -> Option<Self> {
         let mut cpu = Self {
-            registers: Registers::default(),
-            vmcb: Page::new()?,
+            block: Page::new()?,
             pending: 0,
             features,
             lengths: Lengths::default(),
@@ -49,7 +47,7 @@ impl SvmCpu {
             debug: DebugAddresses::default(),
             tsc: GuestTsc::default(),
             tsc_aux: 0,
-            on: None,
+            on: &NOWHERE,
         };
         cpu.reset(Start::startup(0));
         Some(cpu)
@@ -58,15 +56,14 @@ impl SvmCpu {
     /// Goes to the state after a reset, about to start so. It is not loaded.
     pub(in crate::arch::x86_64) fn reset(&mut self, start: Start) {
         let initial = Initial::new(start);
-        self.vmcb.clear();
-        let vmcb = self.vmcb.get_mut();
+        self.block.clear();
+        let Block { vmcb, registers } = self.block.get_mut();
         write_control(&mut vmcb.control, self.translation, self.features);
         write_state(&mut vmcb.state, &initial);
-        self.registers = Registers::default();
         for (index, value) in
             [(general::RBX, initial.rbx), (general::RDX, initial.rdx), (general::RSI, initial.rsi)]
         {
-            self.registers.set(index, value);
+            registers.set(index, value);
         }
         self.pending = 0;
         self.lengths.clear();
@@ -81,21 +78,21 @@ impl SvmCpu {
 
     #[inline]
     pub(in crate::arch::x86_64) fn general(&self, index: u8) -> u64 {
-        let state = &self.vmcb.get().state;
+        let Block { vmcb: Vmcb { state, .. }, registers } = self.block.get();
         match index {
             RAX => state.rax,
             RSP => state.rsp,
-            _ => self.registers.get(index),
+            _ => registers.get(index),
         }
     }
 
     #[inline]
     pub(in crate::arch::x86_64) fn set_general(&mut self, index: u8, value: u64) {
-        let state = &mut self.vmcb.get_mut().state;
+        let Block { vmcb: Vmcb { state, .. }, registers } = self.block.get_mut();
         match index {
             RAX => state.rax = value,
             RSP => state.rsp = value,
-            _ => self.registers.set(index, value),
+            _ => registers.set(index, value),
         }
     }
 }

@@ -9,6 +9,12 @@ use crate::machine::Range;
 use crate::memory::tests::pool;
 use crate::ram::GuestRam;
 
+impl SvmCpu {
+    fn vmcb_mut(&mut self) -> &mut Vmcb {
+        &mut self.block.get_mut().vmcb
+    }
+}
+
 /// Calls `test` with a vCPU that starts so, on a CPU as QEMU has it.
 fn on_qemu(start: Start, test: impl FnOnce(&mut SvmCpu, &GuestRam)) {
     let _turn = pool();
@@ -19,7 +25,7 @@ fn on_qemu(start: Start, test: impl FnOnce(&mut SvmCpu, &GuestRam)) {
 }
 
 fn exit(cpu: &mut SvmCpu, code: u64, info1: u64, info2: u64) -> Exit<ArchExit> {
-    let control = &mut cpu.vmcb.get_mut().control;
+    let control = &mut cpu.vmcb_mut().control;
     (control.exit_code, control.exit_info1, control.exit_info2) = (code, info1, info2);
     cpu.run()
 }
@@ -34,7 +40,7 @@ const DEBUG: u64 = 0x41;
 fn a_vcpu_starts_in_the_state_that_vmrun_checks() {
     on_qemu(Start::startup(0x10), |cpu, _| {
         cpu.load(Duration::ZERO);
-        let Vmcb { control, state } = cpu.vmcb.get();
+        let Vmcb { control, state } = cpu.vmcb();
         assert_eq!((state.cr0, state.cr4, state.efer), (0x10, 0, efer::SVME));
         assert_eq!((state.cs.base, state.cs.attributes, state.rip), (0x1_0000, 0x9b, 0));
         assert_eq!((state.dr6, state.dr7, state.rflags, state.cpl), (0xffff_0ff0, 0x400, 2, 0));
@@ -51,10 +57,10 @@ fn an_instruction_is_stepped_over_by_its_length() {
     on_qemu(Start::startup(0), |cpu, ram| {
         ram.write(GuestPhysAddr(0x8ff0), &[0x66, 0x0f, 0xa2]).unwrap();
         cpu.set_rip(0x8ff0);
-        cpu.vmcb.get_mut().control.interrupt_shadow = SHADOW;
+        cpu.vmcb_mut().control.interrupt_shadow = SHADOW;
         assert_eq!(exit(cpu, CPUID, 0, 0), Exit::Arch(ArchExit::Cpuid));
         cpu.finish();
-        assert_eq!((cpu.rip(), cpu.vmcb.get().control.interrupt_shadow), (0x8ff3, 0));
+        assert_eq!((cpu.rip(), cpu.vmcb().control.interrupt_shadow), (0x8ff3, 0));
         // Another one is there now.
         cpu.set_rip(0x8ff0);
         ram.write(GuestPhysAddr(0x8ff0), &[0x90]).unwrap();
@@ -103,15 +109,15 @@ fn an_event_that_an_exit_interrupted_is_handed_in_again() {
     on_qemu(Start::startup(0), |cpu, _| {
         cpu.set_rflags(flags::IF);
         // QEMU calls this interrupt an exception.
-        cpu.vmcb.get_mut().control.exit_interrupt_info = 0x8000_0330;
+        cpu.vmcb_mut().control.exit_interrupt_info = 0x8000_0330;
         let _ = exit(cpu, INTERRUPT, 0, 0);
         assert!(!cpu.can_take_interrupt());
-        cpu.vmcb.get_mut().control.exit_interrupt_info = 0;
+        cpu.vmcb_mut().control.exit_interrupt_info = 0;
         let _ = exit(cpu, INTERRUPT, 0, 0);
-        assert_eq!(cpu.vmcb.get().control.event_injection, 0x8000_0030);
+        assert_eq!(cpu.vmcb().control.event_injection, 0x8000_0030);
         assert!(cpu.can_take_interrupt());
         let _ = exit(cpu, INTERRUPT, 0, 0);
-        assert_eq!(cpu.vmcb.get().control.event_injection, 0, "once");
+        assert_eq!(cpu.vmcb().control.event_injection, 0, "once");
     });
 }
 
@@ -119,7 +125,7 @@ fn an_event_that_an_exit_interrupted_is_handed_in_again() {
 fn an_instruction_that_raises_an_event_raises_it_again_by_itself() {
     on_qemu(Start::startup(0), |cpu, _| {
         for field in [0x8000_0480, 0x8000_0303] {
-            cpu.vmcb.get_mut().control.exit_interrupt_info = field;
+            cpu.vmcb_mut().control.exit_interrupt_info = field;
             let _ = exit(cpu, INTERRUPT, 0, 0);
             assert_eq!(cpu.pending, 0);
         }
@@ -140,14 +146,14 @@ fn real_mode_gets_no_error_codes() {
 #[test]
 fn a_window_closes_with_its_exit() {
     on_qemu(Start::startup(0), |cpu, _| {
-        cpu.vmcb.get_mut().control.clean = Clean::ALL;
+        cpu.vmcb_mut().control.clean = Clean::ALL;
         cpu.set_window(Window::Interrupt);
-        let control = &cpu.vmcb.get().control;
+        let control = &cpu.vmcb().control;
         assert_eq!(control.intercepts_first & intercept::VIRTUAL_INTERRUPT, 1 << 4);
         assert_eq!(control.virtual_interrupt & virtual_interrupt::PENDING, 1 << 8);
         assert!(!control.clean.is_clean(Group::Intercepts));
         assert_eq!(exit(cpu, WINDOW, 0, 0), Exit::Arch(ArchExit::InterruptWindow));
-        let control = &cpu.vmcb.get().control;
+        let control = &cpu.vmcb().control;
         assert_eq!(control.intercepts_first & intercept::VIRTUAL_INTERRUPT, 0);
         assert_eq!(control.virtual_interrupt, virtual_interrupt::MASKING);
     });
@@ -161,13 +167,13 @@ fn nmis_are_blocked_until_the_handlers_iret_is_done() {
         let _ = exit(cpu, INTERRUPT, 0, 0);
         assert!(!cpu.can_take_nmi());
         cpu.set_window(Window::Nmi);
-        assert_eq!(cpu.vmcb.get().control.intercepts_first & intercept::IRET, intercept::IRET);
+        assert_eq!(cpu.vmcb().control.intercepts_first & intercept::IRET, intercept::IRET);
         // Its exit is dealt with inside, and leads to the #DB behind it.
         cpu.begin_iret();
-        assert_eq!(cpu.vmcb.get().control.intercepts_first & intercept::IRET, 0);
+        assert_eq!(cpu.vmcb().control.intercepts_first & intercept::IRET, 0);
         assert!(cpu.rflags() & flags::TF != 0 && !cpu.can_take_nmi());
         cpu.set_rflags(flags::RESERVED);
-        cpu.vmcb.get_mut().state.dr6 |= 1 << 14;
+        cpu.vmcb_mut().state.dr6 |= 1 << 14;
         assert_eq!(exit(cpu, DEBUG, 0, 0), Exit::Arch(ArchExit::NmiWindow));
         assert!(cpu.can_take_nmi());
         assert_eq!(cpu.system(SystemRegister::Dr6), 0xffff_0ff0);
@@ -178,11 +184,11 @@ fn nmis_are_blocked_until_the_handlers_iret_is_done() {
 #[test]
 fn a_step_in_the_shadow_gives_the_trap_flag_back() {
     on_qemu(Start::startup(0), |cpu, _| {
-        cpu.vmcb.get_mut().control.interrupt_shadow = SHADOW;
+        cpu.vmcb_mut().control.interrupt_shadow = SHADOW;
         assert!(!cpu.can_take_nmi());
         cpu.set_window(Window::Nmi);
         assert!(cpu.rflags() & flags::TF != 0);
-        cpu.vmcb.get_mut().control.interrupt_shadow = 0;
+        cpu.vmcb_mut().control.interrupt_shadow = 0;
         assert_eq!(exit(cpu, DEBUG, 0, 0), Exit::Arch(ArchExit::NmiWindow));
         assert_eq!(cpu.rflags() & flags::TF, 0);
         assert!(cpu.can_take_nmi());
@@ -211,7 +217,7 @@ fn paging_makes_long_mode_active_and_inactive() {
         assert_eq!(cpu.system(SystemRegister::Efer), efer::LME | efer::LMA | efer::NXE);
         cpu.set_system(SystemRegister::Cr0, cr0::PE);
         assert_eq!(cpu.system(SystemRegister::Efer), efer::LME | efer::NXE);
-        assert_eq!(cpu.vmcb.get().state.efer & efer::SVME, efer::SVME);
+        assert_eq!(cpu.vmcb().state.efer & efer::SVME, efer::SVME);
     });
 }
 
@@ -223,13 +229,13 @@ fn a_reset_leaves_nothing_of_before() {
         }
         cpu.inject(Event::NMI);
         cpu.set_window(Window::Interrupt);
-        cpu.vmcb.get_mut().control.exit_interrupt_info = VALID;
+        cpu.vmcb_mut().control.exit_interrupt_info = VALID;
         cpu.set_system(SystemRegister::Lstar, 5);
         let _ = exit(cpu, CPUID, 0, 0);
         cpu.reset(Start::startup(1));
         assert_eq!((0..16).map(|index| cpu.general(index)).sum::<u64>(), 0x600, "RDX only");
         assert!(cpu.can_take_nmi() && cpu.pending == 0 && cpu.window == Window::Closed);
-        assert_eq!(cpu.vmcb.get().control.exit_interrupt_info, 0);
+        assert_eq!(cpu.vmcb().control.exit_interrupt_info, 0);
         assert_eq!(cpu.system(SystemRegister::Lstar), 0);
         assert_eq!(cpu.segment(SegmentName::Cs).base, 0x1000);
         assert_eq!(cpu.last_exits().len(), 0);
