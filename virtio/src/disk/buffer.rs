@@ -117,6 +117,20 @@ pub struct Buffer {
     pool: BufferPool,
 }
 
+impl Buffer {
+    /// Takes the memory out, which may be longer than the buffer, for a driver whose device reads or writes it. The buffer is
+    /// empty until [`Self::restore`]; if that never comes, its pool has one piece less.
+    #[must_use]
+    pub fn lend(&mut self) -> (Box<[u8]>, usize) {
+        (mem::take(&mut self.memory), self.bytes)
+    }
+
+    /// Puts back what [`Self::lend`] has taken out.
+    pub fn restore(&mut self, memory: Box<[u8]>) {
+        self.memory = memory;
+    }
+}
+
 impl Deref for Buffer {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
@@ -138,7 +152,10 @@ impl fmt::Debug for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.pool.put(mem::take(&mut self.memory));
+        let memory = mem::take(&mut self.memory);
+        if !memory.is_empty() {
+            self.pool.put(memory);
+        }
     }
 }
 
@@ -158,6 +175,21 @@ mod tests {
         assert_eq!(large.len(), LARGE_BYTES);
         assert!(pool.take(SMALL_BYTES + 1).is_none(), "a small one is too small");
         assert!(pool.take(SMALL_BYTES).is_some());
+    }
+
+    #[test]
+    fn memory_that_is_lent_comes_back_with_its_buffer_or_not_at_all() {
+        let pool = BufferPool::new(PoolSize { small: 2, large: 0 }).unwrap();
+        let (mut kept, mut lost) = (pool.take(100).unwrap(), pool.take(512).unwrap());
+        let (mut memory, bytes) = kept.lend();
+        assert_eq!((memory.len(), bytes, kept.len()), (SMALL_BYTES, 100, 0));
+        memory[99] = 7;
+        kept.restore(memory);
+        assert_eq!(kept[99], 7);
+        drop(lost.lend());
+        drop((kept, lost));
+        let _all = pool.take(1).unwrap();
+        assert!(pool.take(1).is_none());
     }
 
     #[test]
