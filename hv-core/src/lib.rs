@@ -5,6 +5,8 @@ extern crate alloc;
 
 pub mod arch;
 pub mod console;
+pub mod disk;
+mod dma;
 pub mod exit;
 pub mod frames;
 pub mod guest;
@@ -15,6 +17,7 @@ pub mod mmio;
 mod own_space;
 pub mod paging;
 pub mod panic;
+mod pci;
 pub mod ram;
 pub mod sync;
 mod ticks;

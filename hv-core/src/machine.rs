@@ -77,6 +77,8 @@ pub enum HostEvent {
     Timer,
     /// The console UART has received something, or can send more.
     Console,
+    /// A disk of the host has ended commands.
+    Disk,
     /// The loaded vCPU's own timer fired. It stays acknowledged until the guest deactivates it.
     GuestTimer,
     /// The virtual interrupt controller asks for service.

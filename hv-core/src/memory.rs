@@ -111,6 +111,15 @@ impl Frames<Dirty> {
         Self::from_pool(count as u64 * (2 << 20), |pool| pool.alloc_chunks(count, align))
     }
 
+    /// The frames that [`Frames::leak`] gave up.
+    ///
+    /// # Safety
+    ///
+    /// They are those, and nobody uses them any more.
+    pub(crate) unsafe fn reclaim(addr: u64, len: u64) -> Self {
+        Self { addr, len, state: PhantomData }
+    }
+
     fn from_pool(
         len: u64,
         alloc: impl FnOnce(&mut FrameMap<'static>) -> Option<u64>,

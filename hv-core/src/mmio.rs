@@ -47,6 +47,28 @@ impl Mmio {
         Self { base: self.base + skipped, len: self.len - skipped }
     }
 
+    /// Reads a byte; zero outside of the window.
+    #[must_use]
+    pub fn read8(&self, offset: u64) -> u8 {
+        if offset >= self.len {
+            return 0;
+        }
+        // SAFETY: as for `read32`.
+        unsafe {
+            core::ptr::with_exposed_provenance::<u8>((self.base + offset) as usize).read_volatile()
+        }
+    }
+
+    /// Writes 16 bits; nothing outside of the window.
+    pub fn write16(&self, offset: u64, value: u16) {
+        if offset + 2 > self.len {
+            return;
+        }
+        let register = core::ptr::with_exposed_provenance_mut::<u16>((self.base + offset) as usize);
+        // SAFETY: as for `read32`.
+        unsafe { register.write_volatile(value) };
+    }
+
     /// Reads 32 bits; zero outside of the window.
     #[inline]
     #[must_use]

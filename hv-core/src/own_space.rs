@@ -8,6 +8,7 @@ use crate::machine::Range;
 use crate::memory::{FrameTables, Frames};
 use crate::paging::{self, Format, MapError, Mapping, Memory, PAGE_SIZE, Perms, Tables};
 use crate::sync::Mutex;
+use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 
 /// The parts of our own image, as addresses.
@@ -78,6 +79,8 @@ struct Host {
     tables: FrameTables,
     next_stack: u64,
     stack_bytes: u64,
+    /// Registers that were mapped since.
+    devices: Vec<Range>,
 }
 
 /// Where stacks appear: far above all physical addresses that are mapped at themselves.
@@ -137,8 +140,13 @@ pub(crate) fn build<F: Format>(image: ImageLayout, layout: &Layout<'_>) -> Resul
 
 /// Takes the tables over, once there are frames.
 pub(crate) fn adopt(root: u64) {
-    *HOST.lock() =
-        Some(Host { root, tables: FrameTables::default(), next_stack: STACKS, stack_bytes: 0 });
+    *HOST.lock() = Some(Host {
+        root,
+        tables: FrameTables::default(),
+        next_stack: STACKS,
+        stack_bytes: 0,
+        devices: Vec::new(),
+    });
 }
 
 /// The root of the tables.
@@ -156,7 +164,7 @@ pub(crate) fn bytes() -> (u64, u64) {
 pub(crate) fn new_stack<F: Format>(pages: usize) -> Option<u64> {
     let frames = Frames::run(pages)?;
     let mut host = HOST.lock();
-    let Host { root, tables, next_stack, stack_bytes } = host.as_mut()?;
+    let Host { root, tables, next_stack, stack_bytes, .. } = host.as_mut()?;
     let bottom = *next_stack;
     let mapping = Mapping {
         virt: bottom,
@@ -172,4 +180,30 @@ pub(crate) fn new_stack<F: Format>(pages: usize) -> Option<u64> {
     let top = bottom + frames.len();
     frames.leak();
     Some(top)
+}
+
+/// Maps registers of a device that was found since the boot. What another call has mapped may be among them, but nothing
+/// else may. The caller sees to it that the CPU sees the new entries.
+pub(crate) fn map_device<F: Format>(registers: Range) -> Result<(), MapError> {
+    let mut host = HOST.lock();
+    let Host { root, tables, devices, .. } = host.as_mut().ok_or(MapError::NoMemory)?;
+    let registers = registers.page_aligned();
+    devices.try_reserve(1).map_err(|_| MapError::NoMemory)?;
+    let mut at = registers.start;
+    while at < registers.end {
+        if let Some(known) = devices.iter().find(|known| known.start <= at && at < known.end) {
+            at = known.end;
+            continue;
+        }
+        let next = devices.iter().map(|known| known.start).filter(|&start| start > at).min();
+        let end = next.unwrap_or(registers.end).min(registers.end);
+        paging::map::<F>(
+            tables,
+            *root,
+            identity(Range { start: at, end }, Perms::RW, Memory::Device),
+        )?;
+        at = end;
+    }
+    devices.push(registers);
+    Ok(())
 }

@@ -293,7 +293,11 @@ impl<P: ArmPlatform> Board<P> for Virt<P> {
             HostEvent::GuestInterruptController => {
                 self.vgic.flush(vcpu, core.cpu.list_registers());
             }
-            HostEvent::Kick | HostEvent::Timer | HostEvent::Console | HostEvent::Spurious(_) => {}
+            HostEvent::Kick
+            | HostEvent::Timer
+            | HostEvent::Console
+            | HostEvent::Disk
+            | HostEvent::Spurious(_) => {}
         }
     }
 

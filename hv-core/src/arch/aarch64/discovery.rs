@@ -17,6 +17,8 @@ pub(super) use check::checked_size;
 /// Most CPUs that are used.
 pub(super) const MAX_CPUS: usize = 64;
 const MAX_REGIONS: usize = 32;
+/// Most windows of virtio devices that are looked at.
+const MAX_VIRTIO: usize = 64;
 
 /// A list with room for [`MAX_REGIONS`], since there is no heap yet.
 pub(super) type Regions = [Option<Range>; MAX_REGIONS];
@@ -69,6 +71,27 @@ pub(super) enum GicNode {
     V3(GicV3Node),
 }
 
+/// Where a virtio device may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct VirtioNode {
+    pub(super) registers: Range,
+    pub(super) interrupt: Option<Interrupt>,
+}
+
+/// A PCI Express host bridge whose configuration space is in memory (binding `pci-host-ecam-generic`).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PciNode {
+    /// The configuration space of all its buses.
+    pub(super) config: Range,
+    /// Where 32-bit BARs can be, at the same address for the CPU and on the bus.
+    pub(super) window: Option<Range>,
+    /// Which interrupt a device's pin is: the properties `interrupt-map` and `interrupt-map-mask`.
+    pub(super) map: &'static [u8],
+    pub(super) mask: &'static [u8],
+    /// How many cells an address of the interrupt controller has in that map.
+    pub(super) parent_cells: usize,
+}
+
 /// All that Roost uses of the machine.
 #[derive(Clone, Debug)]
 pub(super) struct Platform {
@@ -95,6 +118,8 @@ pub(super) struct Platform {
     pub(super) bootargs: &'static str,
     /// A real-time clock PL031.
     pub(super) rtc: Option<Range>,
+    pub(super) virtio: [Option<VirtioNode>; MAX_VIRTIO],
+    pub(super) pci: Option<PciNode>,
 }
 
 /// Why the machine cannot be used.
@@ -142,6 +167,8 @@ pub(super) fn discover(tree: &'static [u8], addr: u64) -> (Platform, Result<(), 
         initrd: None,
         bootargs: "",
         rtc: None,
+        virtio: [None; MAX_VIRTIO],
+        pci: None,
     };
     let result = platform.fill(tree);
     (platform, result)
@@ -197,6 +224,8 @@ impl Platform {
         for compatible in strings(node, "compatible") {
             match compatible {
                 "arm,pl011" => consoles.add(node.name, uart(fdt, node)),
+                "virtio,mmio" => self.virtio(node),
+                "pci-host-ecam-generic" => self.pci = self.pci.or_else(|| pci(fdt, node)),
                 "arm,pl031" => self.rtc = registers(node, 0),
                 "arm,gic-v3" => self.gic_v3(node)?,
                 "arm,cortex-a15-gic" | "arm,gic-400" | "arm,cortex-a7-gic" => self.gic_v2(node)?,
@@ -275,6 +304,14 @@ impl Platform {
         match self.cpus.iter_mut().find(|slot| slot.is_none()) {
             Some(slot) => *slot = Some(mpidr),
             None => self.surplus_cpus += 1,
+        }
+    }
+
+    /// Windows beyond [`MAX_VIRTIO`] are not looked at.
+    fn virtio(&mut self, node: FdtNode<'_, 'static>) {
+        let slot = self.virtio.iter_mut().find(|slot| slot.is_none());
+        if let (Some(registers), Some(slot)) = (registers(node, 0), slot) {
+            *slot = Some(VirtioNode { registers, interrupt: interrupt(node, 0) });
         }
     }
 
@@ -395,21 +432,71 @@ fn clock(fdt: &Fdt<'static>, node: FdtNode<'_, 'static>) -> Option<u32> {
     u32::try_from(integer(clock, "clock-frequency")?).ok()
 }
 
-/// Interrupt `index` of a node: three cells of type (0 shared, 1 private), number and flags, as the GIC's
-/// binding has it.
+/// Interrupt `index` of a node.
 fn interrupt(node: FdtNode<'_, 'static>, index: usize) -> Option<Interrupt> {
-    let cells = node.property("interrupts")?.value.chunks_exact(12).nth(index)?;
-    let cell = |at: usize| -> Option<u32> {
-        Some(u32::from_be_bytes(cells.get(4 * at..4 * at + 4)?.try_into().ok()?))
-    };
-    let intid = match cell(0)? {
-        0 => cell(1)?.checked_add(32)?,
-        1 => cell(1)?.checked_add(16).filter(|&intid| intid < 32)?,
+    gic_interrupt(node.property("interrupts")?.value.chunks_exact(12).nth(index)?)
+}
+
+/// An interrupt of three cells: type (0 shared, 1 private), number and flags, as the GIC's binding has it.
+fn gic_interrupt(cells: &[u8]) -> Option<Interrupt> {
+    let intid = match cell(cells, 0)? {
+        0 => cell(cells, 1)?.checked_add(32)?,
+        1 => cell(cells, 1)?.checked_add(16).filter(|&intid| intid < 32)?,
         _ => return None,
     };
     const EDGE: u32 = 0b0011;
-    let trigger = if cell(2)? & EDGE != 0 { Trigger::Edge } else { Trigger::Level };
+    let trigger = if cell(cells, 2)? & EDGE != 0 { Trigger::Edge } else { Trigger::Level };
     (intid < 1020).then_some(Interrupt { intid, trigger })
+}
+
+/// Cell `at` of a property's value.
+fn cell(value: &[u8], at: usize) -> Option<u32> {
+    let bytes = value.get(4 * at..)?.first_chunk()?;
+    Some(u32::from_be_bytes(*bytes))
+}
+
+fn wide_cell(value: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from(cell(value, at)?) << 32 | u64::from(cell(value, at + 1)?))
+}
+
+/// IEEE 1275, PCI bus binding 2.1: an address has three cells, the first of which says of what kind it is.
+fn pci(fdt: &Fdt<'static>, node: FdtNode<'_, 'static>) -> Option<PciNode> {
+    const RANGE_BYTES: usize = 7 * 4;
+    const SPACE: u32 = 3 << 24;
+    const MEMORY_32: u32 = 2 << 24;
+    let value = |name: &str| node.property(name).map_or(&[][..], |property| property.value);
+    let window = value("ranges").chunks_exact(RANGE_BYTES).find_map(|entry| {
+        let (on_bus, for_cpu) = (wide_cell(entry, 1)?, wide_cell(entry, 3)?);
+        let is_ours = cell(entry, 0)? & SPACE == MEMORY_32 && on_bus == for_cpu;
+        range(for_cpu, wide_cell(entry, 5)?).filter(|_| is_ours)
+    });
+    let map = value("interrupt-map");
+    // The parent of the first entry, which is that of all.
+    let parent = cell(map, 4).and_then(|phandle| {
+        fdt.all_nodes().find(|node| integer(*node, "phandle") == Some(u64::from(phandle)))
+    });
+    let parent_cells = parent.and_then(|parent| integer(parent, "#address-cells")).unwrap_or(0);
+    Some(PciNode {
+        config: registers(node, 0)?,
+        window,
+        map,
+        mask: value("interrupt-map-mask"),
+        parent_cells: parent_cells.min(2) as usize,
+    })
+}
+
+impl PciNode {
+    /// The interrupt of pin `pin` (1 is INTA) of device `device` on the first bus.
+    pub(super) fn interrupt(&self, device: u8, pin: u8) -> Option<Interrupt> {
+        // Address, pin, phandle; the parent's address; the GIC's three.
+        let entry_cells = 5 + self.parent_cells + 3;
+        let address = u32::from(device) << 11 & cell(self.mask, 0)?;
+        let pin = u32::from(pin) & cell(self.mask, 3)?;
+        self.map
+            .chunks_exact(4 * entry_cells)
+            .find(|entry| cell(entry, 0) == Some(address) && cell(entry, 3) == Some(pin))
+            .and_then(|entry| gic_interrupt(entry.get(4 * (entry_cells - 3)..)?))
+    }
 }
 
 #[cfg(test)]

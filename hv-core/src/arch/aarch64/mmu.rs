@@ -3,6 +3,7 @@
 use super::discovery::Platform;
 use super::insn;
 use super::stage::Stage1;
+use crate::machine::Range;
 use crate::own_space::{self, Layout};
 pub(super) use crate::own_space::{adopt, bytes, root};
 use crate::paging::MapError;
@@ -32,4 +33,13 @@ pub(super) fn new_stack(pages: usize) -> Option<u64> {
     insn::dsb_ishst();
     insn::isb();
     Some(top)
+}
+
+/// Maps the registers of a device that was found since the boot.
+pub(crate) fn map_device(registers: Range) -> Result<(), MapError> {
+    own_space::map_device::<Stage1>(registers)?;
+    // As for stacks.
+    insn::dsb_ishst();
+    insn::isb();
+    Ok(())
 }

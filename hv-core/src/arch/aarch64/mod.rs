@@ -22,6 +22,7 @@ mod lines;
 pub mod list_register;
 mod mmu;
 mod model;
+pub(crate) mod pci;
 mod percpu;
 mod psci;
 mod space;
@@ -29,6 +30,7 @@ pub mod stage;
 pub mod sysreg;
 mod uart;
 pub mod vcpu;
+pub(crate) mod virtio;
 
 pub(crate) use boot::start_cpus;
 pub(crate) use clock::{now, set_timer};
@@ -36,6 +38,7 @@ pub(crate) use cpu::{clean, forget_instructions, sleep, zero};
 pub(crate) use fault::{backtrace, frame_pointer};
 pub use gic::HostListRegisters;
 pub use idregs::GicVersion;
+pub(crate) use mmu::map_device;
 pub use space::{LastHere, SpaceId, Translation};
 pub use stage::Stage2;
 pub(crate) use stage::map_guest;
@@ -49,6 +52,11 @@ use crate::machine::{End, HostEvent, Range};
 #[inline]
 pub(crate) fn pause() {
     insn::pause();
+}
+
+/// Lets devices that master the bus see what was written before.
+pub(crate) fn publish_to_devices() {
+    insn::dsb_sy();
 }
 
 /// The number of the CPU that runs this.
@@ -84,6 +92,8 @@ pub(crate) fn next_event() -> Option<HostEvent> {
         HostEvent::GuestInterruptController
     } else if intid == lines::CONSOLE.get() {
         HostEvent::Console
+    } else if virtio::acknowledge(intid) {
+        HostEvent::Disk
     } else {
         HostEvent::Spurious(intid)
     };

@@ -11,6 +11,8 @@ pub(super) const KICK: u8 = 0xf1;
 pub(super) const TIMER: u8 = 0xf2;
 /// The serial port.
 pub(super) const CONSOLE: u8 = 0xf3;
+/// The disks of the host.
+pub(super) const DISK: u8 = 0xf4;
 /// The local APIC's spurious interrupt, which has no end.
 pub(super) const SPURIOUS: u8 = 0xff;
 /// Where the 8259 pair would send, were it not masked.
@@ -83,6 +85,7 @@ fn event(this: &PerCpu, vector: u8) -> Option<HostEvent> {
         TIMER if !clock::is_due(this) => return None,
         TIMER => HostEvent::Timer,
         CONSOLE => HostEvent::Console,
+        DISK => HostEvent::Disk,
         _ => HostEvent::Spurious(u32::from(vector)),
     })
 }

@@ -30,6 +30,7 @@ mod msr;
 pub mod npt;
 mod own_table;
 mod page;
+pub(crate) mod pci;
 mod percpu;
 mod power;
 pub mod register;
@@ -42,6 +43,7 @@ pub mod svm;
 mod uart;
 pub mod vcpu;
 pub mod virt;
+pub(crate) mod virtio;
 pub mod vmx;
 pub mod walk;
 
@@ -49,6 +51,7 @@ pub(crate) use clock::{now, set_timer};
 pub(crate) use cpu::{clean, forget_instructions, zero};
 pub(crate) use fault::{backtrace, frame_pointer};
 pub(crate) use interrupts::{next_event, sleep};
+pub(crate) use own_table::map_device;
 pub(crate) use power::end;
 pub(crate) use smp::start_cpus;
 pub use space::{LastHere, SpaceId, Translation};
@@ -62,6 +65,11 @@ use alloc::string::String;
 #[inline]
 pub(crate) fn pause() {
     insn::pause();
+}
+
+/// Lets devices that master the bus see what was written before: they see it in program order (SDM vol. 3A, 9.2).
+pub(crate) fn publish_to_devices() {
+    core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
 }
 
 /// The number of the CPU that runs this.

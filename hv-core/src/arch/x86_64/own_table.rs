@@ -1,7 +1,9 @@
 //! The format of the hypervisor's own page tables: long mode with four levels. SDM vol. 3A, 4.5; APM vol. 2, 5.3.
 
 use super::insn;
-use crate::paging::{Format, Kind, Memory, Perms};
+use crate::machine::Range;
+use crate::own_space;
+use crate::paging::{Format, Kind, MapError, Memory, Perms};
 
 /// Long mode's tables, for the supervisor only.
 #[derive(Debug)]
@@ -42,6 +44,11 @@ impl Format for Stage1 {
             _ => Kind::Table,
         }
     }
+}
+
+/// Maps the registers of a device that was found since the boot. No CPU remembers that nothing was there (4.10.2.3).
+pub(crate) fn map_device(registers: Range) -> Result<(), MapError> {
+    own_space::map_device::<Stage1>(registers)
 }
 
 /// Whether the CPU has pages of 1 GiB: CPUID 8000_0001.

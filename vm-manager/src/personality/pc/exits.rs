@@ -68,7 +68,12 @@ const NOT_PERMITTED: i64 = -1;
 
 impl<P: PcPlatform> Pc<P> {
     #[inline(always)]
-    pub(super) fn exit(&self, exit: &ArchExit, core: &mut Core<P>, vm: &Vm<P>) -> ControlFlow<Stop> {
+    pub(super) fn exit(
+        &self,
+        exit: &ArchExit,
+        core: &mut Core<P>,
+        vm: &Vm<P>,
+    ) -> ControlFlow<Stop> {
         match *exit {
             ArchExit::Cpuid => self.cpuid(core),
             ArchExit::Hypercall => hypercall(core),
