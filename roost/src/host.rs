@@ -3,9 +3,9 @@
 
 mod describe;
 
-use crate::journal;
 use crate::platform::Hardware;
 use crate::words;
+use crate::{disks, journal};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -19,8 +19,8 @@ use log::LevelFilter;
 use shell::error::Error;
 use shell::host::{
     ConfigSummary, ConsoleInfo, ConsoleRead, CpuSummary, CrashRecord, CreateRequest, Cursor, Host,
-    ImageSummary, JobId, JobStatus, Keyboard, LogLevel, LogLine, MemorySummary, Stop, Urgency,
-    VcpuSummary, VersionInfo, VmId, VmInfo, VmSettings, VmState, VmSummary,
+    HostDiskSummary, ImageSummary, JobId, JobStatus, Keyboard, LogLevel, LogLine, MemorySummary,
+    Stop, Urgency, VcpuSummary, VersionInfo, VmId, VmInfo, VmSettings, VmState, VmSummary,
 };
 use shell::session::{Session, SessionId};
 use vm_manager::bundle::Bundle;
@@ -79,9 +79,10 @@ impl Services {
         }
     }
 
-    /// A slice of the manager's work; when it wants the next.
+    /// A slice of the manager's work and of the disks'; when they want the next.
     pub(crate) fn poll(&mut self) -> Instant {
-        self.manager.poll()
+        let disks = disks::get().poll(host::now());
+        self.manager.poll().min(disks)
     }
 
     /// How the machine is to end, if it is.
@@ -336,6 +337,11 @@ impl Host for Services {
     fn memory(&self) -> MemorySummary {
         let bundle_bytes = self.machine.bundle.map_or(0, |bundle| bundle.len() as u64);
         describe::memory(&self.manager, bundle_bytes)
+    }
+
+    fn disks(&self) -> Vec<HostDiskSummary> {
+        let disks = disks::get();
+        disks.iter().map(|found| describe::disk(disks, found)).collect()
     }
 
     fn images(&self) -> Vec<ImageSummary> {

@@ -6,6 +6,7 @@
 extern crate alloc;
 
 mod boot_line;
+mod disks;
 mod host;
 mod journal;
 mod platform;

@@ -2,7 +2,7 @@
 
 use crate::host::Services;
 use crate::platform::Hardware;
-use crate::{boot_line, journal};
+use crate::{boot_line, disks, journal};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -13,10 +13,12 @@ use hv_core::time::Instant;
 use hv_core::{console, host};
 use shell::session::{Options, Session, SessionId, TerminalKind};
 use spin::Once;
+use virtio::disk::host::PollBell;
 use vm_manager::bundle::Bundle;
 use vm_manager::cpu_loop::{CpuLoop, Turn};
 use vm_manager::manager::Manager;
 use vm_manager::shared::Shared;
+use vm_manager::sink::Bell;
 
 /// What the other CPUs need to begin.
 static SHARED: Once<Arc<Shared<Hardware>>> = Once::new();
@@ -49,6 +51,11 @@ pub(crate) fn run(machine: Machine) -> ! {
     for cpu in 1..cpus {
         host::kick(cpu);
     }
+    let bell: Arc<dyn PollBell> = Arc::new(DiskBell(Arc::clone(shared)));
+    let disk_notes = disks::find(&bell);
+    for note in &disk_notes {
+        log::warn!("{note}");
+    }
     let bundle = read_bundle(&machine);
     let epoch = epoch(&machine);
     let entropy = host::now().0 ^ epoch.as_nanos() as u64;
@@ -61,11 +68,20 @@ pub(crate) fn run(machine: Machine) -> ! {
     let mut session = Session::new(SessionId(0), Options { terminal });
     start_script(&machine, &bundle, &mut session);
     write_all(&banner);
-    for note in machine.notes.iter().chain(&notes) {
+    for note in machine.notes.iter().chain(&notes).chain(&disk_notes) {
         write_all(&format!("warning: {note}\r\n"));
     }
     let services = Services::new(manager, bundle, machine, notes);
     serve(services, session, CpuLoop::new(Arc::clone(shared), 0))
+}
+
+/// Has this CPU look after the disks soon.
+struct DiskBell(Arc<Shared<Hardware>>);
+
+impl PollBell for DiskBell {
+    fn ring(&self) {
+        Bell::ring(&*self.0);
+    }
 }
 
 fn read_bundle(machine: &Machine) -> Bundle<'static> {

@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     Vm,
     /// A configuration's name.
     Config,
+    /// The name of a disk of the host.
+    Disk,
     /// The name of a command.
     Command,
     /// States, separated by commas.

@@ -2,6 +2,7 @@
 
 mod bundle;
 mod console;
+mod disk;
 mod help;
 mod lifecycle;
 mod log;
@@ -35,7 +36,7 @@ pub(crate) const GROUPS: &[Group] = &[
         parts: &[vm_list::COMMANDS, lifecycle::COMMANDS, vm_info::COMMANDS, vm_set::COMMANDS],
     },
     Group { title: "Consoles", parts: &[console::COMMANDS, vm_script::COMMANDS] },
-    Group { title: "The machine", parts: &[machine::COMMANDS, log::COMMANDS] },
+    Group { title: "The machine", parts: &[machine::COMMANDS, disk::COMMANDS, log::COMMANDS] },
     Group { title: "Images and configurations", parts: &[bundle::COMMANDS] },
     Group { title: "This session, and scripts", parts: &[help::COMMANDS, session::COMMANDS] },
 ];

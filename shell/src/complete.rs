@@ -116,6 +116,7 @@ fn of_kind(kind: Kind, end: &Unfinished, host: &dyn Host, prefix_len: &mut usize
                 .collect()
         }
         Kind::Config => host.configs().into_iter().map(|config| config.name).collect(),
+        Kind::Disk => host.disks().into_iter().map(|disk| disk.name).collect(),
         Kind::Command => commands::all()
             .filter_map(|command| command.path.first())
             .map(ToString::to_string)

@@ -5,11 +5,13 @@
 //! also the names of the fields in the JSON answers: they are an interface, and stay.
 
 mod console;
+mod disk;
 mod job;
 mod machine;
 mod vm;
 
 pub use console::{ConsoleInfo, ConsoleRead, Cursor, Keyboard};
+pub use disk::{HostDiskSummary, PartitionSummary};
 pub use job::{JobId, JobStatus};
 pub use machine::{
     ConfigSummary, CpuState, CpuSummary, ImageSummary, LogLevel, LogLine, MemorySummary,
@@ -88,6 +90,8 @@ pub trait Host {
     fn cpus(&self) -> Vec<CpuSummary>;
     /// Where the memory is.
     fn memory(&self) -> MemorySummary;
+    /// The disks of the host.
+    fn disks(&self) -> Vec<HostDiskSummary>;
     /// The images of the bundle.
     fn images(&self) -> Vec<ImageSummary>;
     /// The VM configurations of the bundle, also those that are not valid.

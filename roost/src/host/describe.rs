@@ -1,16 +1,21 @@
 //! The manager's answers in the shell's words.
 
 use super::HostVm;
+use crate::disks::{Disks, Found};
 use crate::platform::Hardware;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use hv_core::disk::{Notice, Writability, WriteCache};
 use hv_core::{host, memory as ram};
 use log::LevelFilter;
 use shell::host::{
-    Count, CpuState, CpuSummary, CrashRecord, DeviceSummary, LogLevel, MemorySummary, Register,
-    VcpuInfo, VcpuState, VcpuSummary, VmId, VmInfo, VmState, VmSummary,
+    Count, CpuState, CpuSummary, CrashRecord, DeviceSummary, HostDiskSummary, LogLevel,
+    MemorySummary, PartitionSummary, Register, VcpuInfo, VcpuState, VcpuSummary, VmId, VmInfo,
+    VmState, VmSummary,
 };
+use virtio::disk::gpt::{Copy, Partition};
+use virtio::disk::{SECTOR_BYTES, SectorRange};
 use vm_manager::board::Board;
 use vm_manager::crash;
 use vm_manager::manager::Manager;
@@ -169,6 +174,47 @@ pub(super) fn memory(manager: &Manager<Hardware>, bundle_bytes: u64) -> MemorySu
         heap_used_bytes: all.heap_used,
         tables_bytes,
         stacks_bytes: all.stacks,
+    }
+}
+
+pub(super) fn disk(disks: &Disks, found: &Found) -> HostDiskSummary {
+    let info = &found.info;
+    let users = |range: SectorRange| disks.users(&found.name, range);
+    let partition = |partition: &Partition| PartitionSummary {
+        number: partition.number,
+        label: partition.label.clone(),
+        start_bytes: partition.range.offset_bytes(),
+        size_bytes: partition.range.bytes(),
+        kind: partition.kind.to_string(),
+        used_by: users(partition.range),
+    };
+    let table_note = match &found.table {
+        Ok(table) => match table.copy {
+            Copy::Primary => None,
+            Copy::Backup(why) => Some(format!("by the table's copy at the disk's end: {why}")),
+        },
+        Err(why) => Some(why.to_string()),
+    };
+    let statistics = found.statistics();
+    HostDiskSummary {
+        name: found.name.clone(),
+        size_bytes: info.sectors.saturating_mul(SECTOR_BYTES),
+        block_bytes: info.block_bytes,
+        place: info.place.to_string(),
+        serial: info.serial.clone(),
+        is_read_only: info.writability == Writability::ReadOnly,
+        has_cache: info.cache == WriteCache::Volatile,
+        interrupts: info.notice == Notice::Interrupt,
+        used_by: SectorRange::new(0, info.sectors).map(users).unwrap_or_default(),
+        partitions: found.partitions().iter().map(partition).collect(),
+        table_note,
+        commands: statistics.commands,
+        flushes: statistics.flushes,
+        read_bytes: statistics.read_bytes,
+        written_bytes: statistics.written_bytes,
+        errors: statistics.errors,
+        late: statistics.late,
+        in_flight: statistics.in_flight as u64,
     }
 }
 

@@ -77,6 +77,16 @@ fn listings_are_tables_and_json() {
          linux/initrd.cpio.gz  1 MiB   gzip\n"
     );
     assert_eq!(json("image list")[0]["size_bytes"], 31_457_280);
+    assert_eq!(
+        answer("disk list"),
+        "DISK  PARTITION  SIZE    LABEL    USED BY\n\
+         vda   -          64 MiB  -        linux\n\
+         vda   1          16 MiB  data1    linux\n\
+         vda   2          16 MiB  x\\u{7}y  -\n"
+    );
+    assert_eq!(json("disk info vda")["partitions"][0]["label"], "data1");
+    assert!(answer("disk info vda").contains("serial      QM\\u{1b}[2J\n"), "nothing to obey");
+    assert!(answer("disk info vdb").contains("no disk 'vdb': the host has vda"));
     let configs = answer("config list");
     assert!(configs.contains("linux-smp  1      256 MiB  linux/Image\n"), "{configs}");
     assert!(configs.contains("broken is not valid: broken.toml:3: memory = \"lots\""), "{configs}");

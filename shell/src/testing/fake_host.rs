@@ -3,9 +3,9 @@
 use crate::error::Error;
 use crate::host::{
     ConfigSummary, ConsoleInfo, ConsoleRead, Count, CpuState, CpuSummary, CrashRecord,
-    CreateRequest, Cursor, DeviceSummary, Host, ImageSummary, JobId, JobStatus, Keyboard, LogLevel,
-    LogLine, MemorySummary, Register, Stop, Urgency, VcpuInfo, VcpuState, VcpuSummary, VersionInfo,
-    VmId, VmInfo, VmSettings, VmState, VmSummary,
+    CreateRequest, Cursor, DeviceSummary, Host, HostDiskSummary, ImageSummary, JobId, JobStatus,
+    Keyboard, LogLevel, LogLine, MemorySummary, PartitionSummary, Register, Stop, Urgency,
+    VcpuInfo, VcpuState, VcpuSummary, VersionInfo, VmId, VmInfo, VmSettings, VmState, VmSummary,
 };
 use crate::session::SessionId;
 use std::time::Duration;
@@ -322,6 +322,37 @@ impl Host for FakeHost {
             tables_bytes: 768 << 10,
             stacks_bytes: 256 << 10,
         }
+    }
+
+    fn disks(&self) -> Vec<HostDiskSummary> {
+        let partition = |number, label: &str, used_by: &[&str]| PartitionSummary {
+            number,
+            label: label.into(),
+            start_bytes: 1 << 20,
+            size_bytes: 16 << 20,
+            kind: "0fc63daf-8483-4772-8e79-3d69d8477de4".into(),
+            used_by: used_by.iter().map(|&user| user.into()).collect(),
+        };
+        vec![HostDiskSummary {
+            name: "vda".into(),
+            size_bytes: 64 << 20,
+            block_bytes: 512,
+            place: "virtio-mmio 0xa003e00".into(),
+            serial: "QM\u{1b}[2J".into(),
+            is_read_only: false,
+            has_cache: true,
+            interrupts: true,
+            used_by: vec!["linux".into()],
+            partitions: vec![partition(1, "data1", &["linux"]), partition(2, "x\u{7}y", &[])],
+            table_note: None,
+            commands: 12,
+            flushes: 2,
+            read_bytes: 4096,
+            written_bytes: 8192,
+            errors: 0,
+            late: 0,
+            in_flight: 1,
+        }]
     }
 
     fn images(&self) -> Vec<ImageSummary> {

@@ -1,0 +1,63 @@
+//! The disks of the host.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::Serialize;
+
+/// A partition of a disk.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct PartitionSummary {
+    /// Its number in the table, from 1.
+    pub number: u32,
+    /// Its label; may be empty.
+    pub label: String,
+    /// Where it begins.
+    pub start_bytes: u64,
+    /// Its size.
+    pub size_bytes: u64,
+    /// What it is used for: the GUID of its type.
+    pub kind: String,
+    /// Who has some of it open.
+    pub used_by: Vec<String>,
+}
+
+/// A disk of the host.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct HostDiskSummary {
+    /// Its name, such as `vda`.
+    pub name: String,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Bytes of a block.
+    pub block_bytes: u32,
+    /// Where it is, such as `virtio-mmio 0xa003e00`.
+    pub place: String,
+    /// What it calls itself; may be empty.
+    pub serial: String,
+    /// Whether it can only be read.
+    pub is_read_only: bool,
+    /// Whether it has a cache that flushes write back.
+    pub has_cache: bool,
+    /// Whether it interrupts; else it is polled.
+    pub interrupts: bool,
+    /// Who has some of it open.
+    pub used_by: Vec<String>,
+    /// Its partitions.
+    pub partitions: Vec<PartitionSummary>,
+    /// Why it has no partitions, if it has none; or what is wrong with their table.
+    pub table_note: Option<String>,
+    /// Commands that it was given.
+    pub commands: u64,
+    /// Of which flushes.
+    pub flushes: u64,
+    /// Bytes that were read.
+    pub read_bytes: u64,
+    /// Bytes that were written.
+    pub written_bytes: u64,
+    /// Commands that failed.
+    pub errors: u64,
+    /// Requests that did not end in time.
+    pub late: u64,
+    /// Commands that it has now.
+    pub in_flight: u64,
+}
