@@ -85,6 +85,12 @@ pub fn architecture() -> &'static str {
     arch::architecture()
 }
 
+/// A random number from the hardware, if this CPU has a source and that has one now.
+#[must_use]
+pub fn random() -> Option<u64> {
+    arch::random()
+}
+
 /// Why no guest can run on this machine, if none can.
 #[must_use]
 pub fn why_no_guests() -> Option<String> {

@@ -15,6 +15,7 @@ pub mod machine;
 pub mod memory;
 pub mod mmio;
 mod own_space;
+pub mod page;
 pub mod paging;
 pub mod panic;
 mod pci;

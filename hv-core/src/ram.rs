@@ -42,7 +42,7 @@ impl fmt::Display for RamError {
 
 const CHUNK: u64 = 2 << 20;
 /// What guests leave to the hypervisor itself: its heap must be able to grow, since there is no going on without.
-const RESERVE: u64 = 8 << 20;
+pub(crate) const RESERVE: u64 = 8 << 20;
 
 /// Frames at a guest physical address.
 #[derive(Debug)]

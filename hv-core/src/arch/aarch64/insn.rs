@@ -356,6 +356,19 @@ pub(super) fn clean_to_coherency(addr: u64, end: u64, line_bytes: u64) {
     } else { let _ = (addr, end, line_bytes); });
 }
 
+/// A random number, where there is `FEAT_RNG` (RNDR; Arm ARM, D19.13.1). `None` if there is none now: Z is set then.
+pub(super) fn random() -> Option<u64> {
+    on_target!({
+        let (number, is_there): (u64, u64);
+        // SAFETY: reading this register writes the flags, and nothing else.
+        unsafe {
+            core::arch::asm!("mrs {}, s3_3_c2_c4_0", "cset {}, ne", out(reg) number, out(reg) is_there,
+                options(nomem, nostack));
+        }
+        (is_there != 0).then_some(number)
+    } else { None })
+}
+
 /// A semihosting call by HLT (Arm semihosting specification, 3.1). Where no debugger or emulator takes
 /// it, the instruction is undefined; the handler of EL2's own exceptions skips it then, and the result
 /// is the operation number still in `x0`.

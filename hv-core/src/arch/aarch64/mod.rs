@@ -65,6 +65,12 @@ pub(crate) fn cpu_index() -> usize {
     percpu::this().map_or(0, percpu::PerCpu::index)
 }
 
+/// A random number from the hardware, if this CPU has a source (`FEAT_RNG`, from 1 in the last field of
+/// `ID_AA64ISAR0_EL1`; Arm ARM, D19.2.61) and that has one now.
+pub(crate) fn random() -> Option<u64> {
+    if insn::id_aa64isar0_el1::read() >> 60 == 0 { None } else { insn::random() }
+}
+
 /// Takes CPU `index` out of its guest or its sleep.
 pub(crate) fn kick(index: usize) {
     if let (Some(gic), Some(cpu)) = (gic::get(), boot::online(index)) {

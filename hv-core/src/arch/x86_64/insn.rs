@@ -196,6 +196,16 @@ pub(super) fn rdtsc() -> u64 {
     } else { 0 })
 }
 
+/// A random number, where there is RDRAND. `None` if there is none now: CF is clear then.
+pub(super) fn random() -> Option<u64> {
+    on_target!({
+        let (number, is_there): (u64, u8);
+        // SAFETY: the instruction writes a register and the flags.
+        unsafe { core::arch::asm!("rdrand {}", "setc {}", out(reg) number, out(reg_byte) is_there, options(nomem, nostack)) };
+        (is_there != 0).then_some(number)
+    } else { None })
+}
+
 /// The stack pointer.
 #[inline(always)]
 pub(super) fn stack_pointer() -> u64 {

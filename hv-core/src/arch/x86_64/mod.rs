@@ -72,6 +72,14 @@ pub(crate) fn publish_to_devices() {
     core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
 }
 
+/// A random number from the hardware, if this CPU has a source (bit 30 of CPUID.1:ECX; SDM vol. 1, 7.3.17.1) and that has
+/// one now.
+pub(crate) fn random() -> Option<u64> {
+    const RDRAND: u32 = 1 << 30;
+    let [.., ecx, _] = insn::cpuid(1, 0);
+    if ecx & RDRAND == 0 { None } else { insn::random() }
+}
+
 /// The number of the CPU that runs this.
 #[inline]
 pub(crate) fn cpu_index() -> usize {
