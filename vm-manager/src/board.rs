@@ -6,10 +6,12 @@ use crate::config::VmConfig;
 use crate::error::Error;
 use crate::load::{Loader, Request};
 use crate::platform::Platform;
+use crate::plug::{Activity, Placed, Plug};
 use crate::run::Stop;
 use crate::sink::ConsoleSink;
 use crate::slot::{Core, Start, VcpuSlot};
 use crate::vm::Vm;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -31,6 +33,8 @@ pub struct Parts<'a, P: Platform> {
     pub sink: Arc<ConsoleSink>,
     /// Seconds since 1970 when the machine's clock read zero.
     pub epoch: Duration,
+    /// What is plugged into it: each has the slot of its place in the list.
+    pub plugs: Vec<Box<dyn Plug>>,
 }
 
 /// A device, for listings.
@@ -44,6 +48,8 @@ pub struct DeviceInfo {
     pub bytes: u64,
     /// The number of its interrupt at the guest's controller.
     pub interrupt: Option<u32>,
+    /// What it has done, if it was plugged in.
+    pub activity: Option<Activity>,
 }
 
 /// The machine that a guest sees around its CPUs and RAM.
@@ -58,7 +64,7 @@ pub trait Board<P: Platform<Board = Self>>: Send + Sync + Sized {
     /// # Errors
     ///
     /// Says which part of the configuration this machine cannot be.
-    fn new(parts: &Parts<'_, P>, ram: &mut P::Ram) -> Result<Self, String>;
+    fn new(parts: Parts<'_, P>, ram: &mut P::Ram) -> Result<Self, String>;
     /// The vCPU of `slot`, off; `None` if there is not enough memory for it.
     fn new_core(&self, slot: &VcpuSlot<P>, ram: &P::Ram) -> Option<(P::Cpu, Self::Private)>;
     /// Where a guest with so much memory has its RAM: in ascending order.
@@ -89,6 +95,8 @@ pub trait Board<P: Platform<Board = Self>>: Send + Sync + Sized {
     fn type_in(&self, bytes: &[u8]) -> usize;
     /// Its devices.
     fn devices(&self) -> Vec<DeviceInfo>;
+    /// What was plugged into it.
+    fn plugged(&self) -> &[Placed];
     /// Its interrupt controller, such as `GICv3`.
     fn interrupt_controller(&self) -> &'static str;
 

@@ -5,6 +5,7 @@
 //! vcpus = 2                       # 1 to 8
 //! memory = "256M"                 # in steps of 2M
 //! gic = 3                         # AArch64 only: 2 or 3; what the host has if left out
+//! rng = true                      # a source of entropy (virtio); none if left out
 //!
 //! [boot]
 //! kernel = "linux/Image"          # in images/
@@ -18,6 +19,10 @@
 //! file = "rtos/table.bin"
 //! address = 0x48000000
 //!
+//! [[disk]]                        # a virtio disk; the first is /dev/vda
+//! backing = "ram:64M"             # zeroes at first; or "image:disk.img", a file of images/, which stays as it is
+//! readonly = false
+//!
 //! [cpu]
 //! affinity = [0, 2]               # or "0,2-3"; all if left out
 //! weight = 100                    # 1 to 10000
@@ -27,7 +32,8 @@
 //! delay = "1s"                    # doubles at each crash ...
 //! max_delay = "1m"                # ... up to this
 //!
-//! [console]
+//! [console]                       # console = "virtio" alone is short for its first key
+//! kind = "serial"                 # which console `vm console` shows: serial, virtio
 //! ring = "64K"                    # output that is kept
 //!
 //! [time]
@@ -48,6 +54,7 @@ use hv_core::guest::GuestPhysAddr;
 
 mod amount;
 mod cpu_set;
+mod disk;
 mod document;
 mod error;
 mod found;
@@ -55,6 +62,7 @@ mod key;
 mod suggestion;
 
 pub use cpu_set::CpuSet;
+pub use disk::{Backing, DiskAccess, DiskConfig, MAX_DISKS};
 pub use error::ConfigError;
 pub use key::Key;
 
@@ -126,6 +134,16 @@ pub struct Restart {
     pub max_delay: Duration,
 }
 
+/// Which of a VM's consoles is shown, and typed into.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ConsoleKind {
+    /// Its serial port.
+    #[default]
+    Serial,
+    /// A virtio console, which it has only then.
+    Virtio,
+}
+
 /// What guest time does while a VM is paused.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum TimeOnPause {
@@ -147,16 +165,22 @@ pub struct VmConfig {
     pub memory_bytes: u64,
     /// Its interrupt controller, of an AArch64 machine; `None` for what the host has.
     pub gic: Option<GicVersion>,
+    /// Whether it has a source of entropy.
+    pub has_rng: bool,
     /// What it starts from.
     pub boot: Boot,
     /// What else is loaded.
     pub loads: Vec<RawFile>,
+    /// Its disks.
+    pub disks: Vec<DiskConfig>,
     /// The host CPUs that it may run on.
     pub affinity: CpuSet,
     /// Its share of CPU time against others', 1 to 10000.
     pub weight: u16,
     /// How it is started again.
     pub restart: Restart,
+    /// Which console is shown.
+    pub console: ConsoleKind,
     /// How much of its console output is kept, in bytes.
     pub console_ring_bytes: usize,
     /// What its time does while it is paused.
@@ -220,6 +244,13 @@ impl VmConfig {
         ConfigError::new(&self.file, load.line, key.path(), problem.to_owned())
     }
 
+    /// The same about a `[[disk]]`.
+    #[must_use]
+    pub fn error_in_disk(&self, disk: &DiskConfig, problem: &str) -> ConfigError {
+        let key = Key::DiskBacking.path();
+        ConfigError::new(&self.file, disk.line, key, problem.to_owned())
+    }
+
     /// The file that it was read from.
     #[must_use]
     pub fn file(&self) -> &str {
@@ -233,8 +264,10 @@ impl VmConfig {
             vcpus: 1,
             memory_bytes: 0,
             gic: None,
+            has_rng: false,
             boot: Boot::default(),
             loads: Vec::new(),
+            disks: Vec::new(),
             affinity: CpuSet::ALL,
             weight: 100,
             restart: Restart {
@@ -242,6 +275,7 @@ impl VmConfig {
                 delay: Duration::from_secs(1),
                 max_delay: Duration::from_secs(60),
             },
+            console: ConsoleKind::default(),
             console_ring_bytes: 64 << 10,
             on_pause: TimeOnPause::default(),
             file: file.to_owned(),
@@ -258,6 +292,7 @@ impl VmConfig {
             Key::Gic => {
                 self.gic = Some(found.choice(&[("2", GicVersion::V2), ("3", GicVersion::V3)])?);
             }
+            Key::Rng => self.has_rng = found.flag()?,
             Key::Kernel => self.boot.kernel = found.path()?.to_owned(),
             Key::Format => {
                 self.boot.format = found.choice(&[
@@ -282,6 +317,10 @@ impl VmConfig {
             }
             Key::RestartDelay => self.restart.delay = found.duration()?,
             Key::RestartMaxDelay => self.restart.max_delay = found.duration()?,
+            Key::ConsoleKind => {
+                self.console = found
+                    .choice(&[("serial", ConsoleKind::Serial), ("virtio", ConsoleKind::Virtio)])?;
+            }
             Key::ConsoleRing => self.console_ring_bytes = found.ring()?,
             Key::OnPause => {
                 self.on_pause =
@@ -296,6 +335,20 @@ impl VmConfig {
             Key::LoadTo => {
                 if let Some(load) = self.loads.last_mut() {
                     load.address = found.address()?;
+                }
+            }
+            // Likewise to the `[[disk]]` that was begun last.
+            Key::DiskBacking => {
+                if let Some(disk) = self.disks.last_mut() {
+                    disk.backing = found.backing()?;
+                }
+            }
+            Key::DiskReadOnly => {
+                if let Some(disk) = self.disks.last_mut() {
+                    disk.access = match found.flag()? {
+                        true => DiskAccess::ReadOnly,
+                        false => DiskAccess::ReadWrite,
+                    };
                 }
             }
         }

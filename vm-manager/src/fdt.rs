@@ -25,6 +25,8 @@ pub struct Machine<'a> {
     pub cmdline: &'a str,
     /// Where the initial RAM disk is, from its first byte to behind its last.
     pub initrd: Option<Range<GuestPhysAddr>>,
+    /// How many virtio slots have a device.
+    pub virtio_slots: u32,
     /// Randomness for the guest's generator; none if empty.
     pub rng_seed: &'a [u8],
     /// Randomness for the place of the kernel; `None` keeps it where it was loaded.
@@ -61,6 +63,8 @@ mod phandle {
 /// First cell of an interrupt: shared or private.
 const SHARED: u32 = 0;
 const PRIVATE: u32 = 1;
+/// Third cell of an interrupt: edge-triggered.
+const EDGE_RISING: u32 = 1;
 /// Third cell of an interrupt: active high and level-triggered.
 const LEVEL_HIGH: u32 = 4;
 
@@ -92,6 +96,7 @@ pub fn build(machine: &Machine<'_>) -> Result<Vec<u8>, FdtError> {
     real_time_clock(&mut fdt)?;
     gpio(&mut fdt)?;
     power_key(&mut fdt)?;
+    virtio(&mut fdt, machine)?;
     fdt.end_node(root)?;
     Ok(fdt.finish()?)
 }
@@ -250,6 +255,20 @@ fn power_key(fdt: &mut FdtWriter) -> Written {
     fdt.property_array_u32("gpios", &[phandle::GPIO, line, 0])?;
     fdt.end_node(key)?;
     fdt.end_node(keys)
+}
+
+/// Bindings: virtio/mmio.yaml. Slots without a device are left out.
+fn virtio(fdt: &mut FdtWriter, machine: &Machine<'_>) -> Written {
+    for index in 0..machine.virtio_slots.min(virt_map::VIRTIO_SLOTS) {
+        let (window, spi) = virt_map::virtio_slot(index);
+        let node = fdt.begin_node(&name("virtio_mmio", window))?;
+        fdt.property_string("compatible", "virtio,mmio")?;
+        fdt.property_array_u64("reg", &[window.base.0, window.size])?;
+        fdt.property_array_u32("interrupts", &[SHARED, spi.0, EDGE_RISING])?;
+        fdt.property_null("dma-coherent")?;
+        fdt.end_node(node)?;
+    }
+    Ok(())
 }
 
 /// What all PrimeCells' nodes have.

@@ -255,7 +255,7 @@ impl<P: Platform> Job<P> {
         match self.goal {
             Goal::Start | Goal::Reset | Goal::GuestReset | Goal::Restart { .. } => {
                 self.vm.change(VmEvent::Load);
-                self.vm.board().reset();
+                self.vm.reset_devices();
                 Ok(Some(Phase::Zero { done: 0 }))
             }
             Goal::Stop | Goal::PowerOff => {

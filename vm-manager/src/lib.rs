@@ -23,6 +23,7 @@ pub mod manager;
 pub mod pc_map;
 pub mod personality;
 pub mod platform;
+pub mod plug;
 pub mod run;
 pub mod sched;
 pub mod shared;

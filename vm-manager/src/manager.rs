@@ -98,7 +98,7 @@ impl<P: Platform> Manager<P> {
         let request = self.check(&config, images)?;
         let id = self.next_vm;
         let name = config.name.clone();
-        let vm = Vm::new(id, config, request, &self.shared, self.epoch)
+        let vm = Vm::new(id, config, request, images, &self.shared, self.epoch)
             .map_err(|failure| failure.into_error(name))?;
         self.next_vm += 1;
         log::info!("{} created", vm.title());
@@ -381,13 +381,13 @@ impl<P: Platform> Manager<P> {
         }
     }
 
-    /// Types on a VM's serial port; returns how many bytes it took.
+    /// Types on a VM's console; returns how many bytes it took.
     ///
     /// # Errors
     ///
     /// [`Error::NoSuchVm`].
     pub fn type_in(&self, id: u32, bytes: &[u8]) -> Result<usize, Error> {
-        Ok(self.vm(id)?.board().type_in(bytes))
+        Ok(self.vm(id)?.type_in(bytes))
     }
 
     /// Bytes of RAM of all guests, and of the tables that show it to them.

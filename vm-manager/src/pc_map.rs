@@ -2,6 +2,7 @@
 //!
 //! The map is that of a PC as QEMU's `pc` and `q35` keep it, so that guests built for them run unchanged.
 
+use crate::acpi::VirtioSlot;
 use crate::load::Region;
 use hv_core::guest::GuestPhysAddr;
 
@@ -26,6 +27,26 @@ pub const FIRMWARE_END: u64 = 0x10_0000;
 pub const IOAPIC: u32 = 0xfec0_0000;
 /// The local APIC of each vCPU.
 pub const LOCAL_APIC: u32 = 0xfee0_0000;
+
+/// The registers of the first virtio device; those of the others follow.
+pub const VIRTIO: u32 = 0xfeb0_0000;
+/// From one to the next. A page each.
+pub const VIRTIO_STEP: u32 = 0x1000;
+/// The interrupt of the first virtio device at the IOAPIC, level-triggered; those of the others follow. A PC's board has none
+/// of these.
+pub const VIRTIO_INTERRUPT: u32 = 16;
+/// How many virtio devices there may be: as many as the IOAPIC has pins left.
+pub const VIRTIO_SLOTS: u32 = 8;
+
+/// Where virtio device `index` is.
+#[must_use]
+pub const fn virtio_slot(index: u32) -> VirtioSlot {
+    VirtioSlot {
+        base: VIRTIO + VIRTIO_STEP * index,
+        bytes: VIRTIO_STEP,
+        interrupt: VIRTIO_INTERRUPT + index,
+    }
+}
 
 /// A range of ports, and the interrupt of what is there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -74,5 +95,6 @@ pub const fn high_ram(memory_bytes: u64) -> Region {
     Region { start: GuestPhysAddr(HIGH_RAM), end: GuestPhysAddr(HIGH_RAM.saturating_add(bytes)) }
 }
 
+const _: () = assert!(VIRTIO + VIRTIO_STEP * VIRTIO_SLOTS <= IOAPIC);
 const _: () = assert!(PM_CONTROL == PM_EVENT + 4 && PM_TIMER.is_multiple_of(4));
 const _: () = assert!(FIRMWARE.is_multiple_of(4096) && FIRMWARE_END == 1 << 20);

@@ -1,7 +1,11 @@
 //! What this crate needs of the machine below it, so that a test can be one.
 
 use crate::board::Board;
+use crate::plug::{Order, Plug};
+use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 use hv_core::guest::GuestMemory;
 use hv_core::machine::{HostEvent, Range};
 use hv_core::ram::{GuestRam, RamError};
@@ -16,6 +20,8 @@ pub trait Ram: GuestMemory + Send + Sync {
     fn zero(&self, offset: u64, len: u64) -> u64;
     /// What was written is about to be executed: no CPU may hold older instructions.
     fn publish(&self);
+    /// The same RAM for devices, which may outlive it by a moment.
+    fn share(&self) -> Arc<dyn GuestMemory + Send + Sync>;
     /// Bytes of the tables that show it to the guest.
     fn table_bytes(&self) -> u64;
 }
@@ -31,6 +37,10 @@ impl Ram for GuestRam {
 
     fn publish(&self) {
         Self::publish(self);
+    }
+
+    fn share(&self) -> Arc<dyn GuestMemory + Send + Sync> {
+        self.frames()
     }
 
     fn table_bytes(&self) -> u64 {
@@ -66,6 +76,15 @@ pub trait Platform: Send + Sync + Sized + 'static {
     /// Why no guest can run here, if none can.
     fn why_no_guests(&self) -> Option<String> {
         None
+    }
+    /// The devices that a VM has beside those of its machine.
+    ///
+    /// # Errors
+    ///
+    /// Says what is missing for one of them.
+    fn plugs(&self, order: &Order<'_>) -> Result<Vec<Box<dyn Plug>>, String> {
+        let _ = order;
+        Ok(Vec::new())
     }
     /// RAM for a guest, at these guest physical addresses: in ascending order, each a multiple of 2 MiB.
     ///

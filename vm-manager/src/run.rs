@@ -92,7 +92,7 @@ pub(crate) fn run<P: Platform>(
     loop {
         // What is raised after these two looks has a kick behind it, which ends the guest's run at once.
         if slot.events() != 0
-            && let Break(stop) = events(slot, board, core)
+            && let Break(stop) = events(slot, vm, core)
         {
             if stop == Stop::Sooner {
                 alarm.set(board.deadline(core), shared.platform());
@@ -171,16 +171,13 @@ fn answer<P: Platform>(
 }
 
 /// Does what is asked of the vCPU.
-fn events<P: Platform>(
-    slot: &VcpuSlot<P>,
-    board: &P::Board,
-    core: &mut Core<P>,
-) -> ControlFlow<Stop> {
+fn events<P: Platform>(slot: &VcpuSlot<P>, vm: &Vm<P>, core: &mut Core<P>) -> ControlFlow<Stop> {
     let events = slot.events();
     let mut flow = Continue(());
     if events & ATTENTION != 0 {
         slot.clear(ATTENTION);
-        flow = board.attend(core);
+        vm.serve_devices(slot);
+        flow = vm.board().attend(core);
     }
     if events & STOP != 0 {
         Break(Stop::Held)

@@ -83,6 +83,13 @@ pub const VIRTIO_SPI: Spi = Spi(16);
 /// How many virtio slots there are.
 pub const VIRTIO_SLOTS: u32 = 32;
 
+/// Window and interrupt of virtio slot `index`.
+#[must_use]
+pub const fn virtio_slot(index: u32) -> (Window, Spi) {
+    let base = VIRTIO.base.0 + VIRTIO.size * index as u64;
+    (Window::new(base, VIRTIO.size), Spi(VIRTIO_SPI.0 + index))
+}
+
 /// The secure physical timer. Device trees must name it, no guest gets it.
 pub const TIMER_SECURE_PPI: Ppi = Ppi(13);
 /// The non-secure physical timer at EL1 (CNTP).

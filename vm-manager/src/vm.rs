@@ -1,11 +1,12 @@
 //! One VM: its parts, and where it is in its life.
 
 use crate::board::{Board, Parts};
-use crate::config::{TimeOnPause, VmConfig};
+use crate::config::{ConsoleKind, TimeOnPause, VmConfig};
 use crate::crash::CrashRecord;
 use crate::error::Error;
-use crate::load::Request;
+use crate::load::{Images, Request};
 use crate::platform::{Platform, Ram};
+use crate::plug::{Order, Recall};
 use crate::sched::{TaskId, TaskState};
 use crate::shared::{RESCHEDULE, Shared};
 use crate::sink::{Bell, ConsoleSink};
@@ -22,6 +23,9 @@ use hv_core::guest::{GuestMemory, GuestPhysAddr};
 use hv_core::ram::RamError;
 use hv_core::sync::Mutex;
 use hv_core::time::Instant;
+
+/// What a serial port that is not shown sends goes round in this.
+const UNSEEN_RING_BYTES: usize = 1 << 10;
 
 /// Where a VM is in its life.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -123,6 +127,7 @@ pub struct Vm<P: Platform> {
     board: P::Board,
     slots: Vec<Arc<VcpuSlot<P>>>,
     sink: Arc<ConsoleSink>,
+    recall: Arc<Recall<P>>,
     shared: Arc<Shared<P>>,
     pub(crate) life: Mutex<Life>,
     /// How far its time is behind the host's, in nanoseconds.
@@ -141,11 +146,12 @@ impl<P: Platform> Vm<P> {
         id: u32,
         config: VmConfig,
         request: Request,
+        images: &dyn Images,
         shared: &Arc<Shared<P>>,
         epoch: Duration,
     ) -> Result<Arc<Self>, NotMade> {
         let bell: Arc<dyn Bell> = Arc::<Shared<P>>::clone(shared);
-        let sink = Arc::new(ConsoleSink::new(config.console_ring_bytes, bell));
+        let sink = Arc::new(ConsoleSink::new(config.console_ring_bytes, Arc::clone(&bell)));
         let platform = shared.platform();
         if let Some(why) = platform.why_no_guests() {
             return Err(NotMade::Board(format!("no guest can run here: {why}")));
@@ -154,8 +160,17 @@ impl<P: Platform> Vm<P> {
             platform.new_ram(&P::Board::ram(config.memory_bytes)).map_err(NotMade::Memory)?;
         let slots: Vec<_> =
             (0..config.vcpus).map(|index| VcpuSlot::new(index, Arc::clone(shared))).collect();
-        let parts = Parts { config: &config, slots: &slots, sink: Arc::clone(&sink), epoch };
-        let board = P::Board::new(&parts, &mut ram).map_err(NotMade::Board)?;
+        let recall = Recall::new(&slots);
+        let again: Arc<dyn Bell> = Arc::<Recall<P>>::clone(&recall);
+        let order = Order { config: &config, images, sink: &sink, bell: again };
+        let plugs = platform.plugs(&order).map_err(NotMade::Board)?;
+        let serial = match config.console {
+            ConsoleKind::Serial => Arc::clone(&sink),
+            // Nobody sees it: the console has one writer.
+            ConsoleKind::Virtio => Arc::new(ConsoleSink::new(UNSEEN_RING_BYTES, bell)),
+        };
+        let parts = Parts { config: &config, slots: &slots, sink: serial, epoch, plugs };
+        let board = P::Board::new(parts, &mut ram).map_err(NotMade::Board)?;
         for slot in &slots {
             let (cpu, private) = board.new_core(slot, &ram).ok_or_else(|| {
                 NotMade::Board(format!("no memory for the state of vCPU {}", slot.index()))
@@ -185,6 +200,7 @@ impl<P: Platform> Vm<P> {
             board,
             slots,
             sink,
+            recall,
             shared: Arc::clone(shared),
             life: Mutex::new(life),
             behind_ns: AtomicU64::new(0),
@@ -243,6 +259,31 @@ impl<P: Platform> Vm<P> {
     #[must_use]
     pub fn sink(&self) -> &ConsoleSink {
         &self.sink
+    }
+
+    /// Types on its console; returns how many bytes it took.
+    pub(crate) fn type_in(&self, bytes: &[u8]) -> usize {
+        match self.config.console {
+            ConsoleKind::Serial => self.board.type_in(bytes),
+            ConsoleKind::Virtio => {
+                let mut consoles = self.board.plugged().iter();
+                consoles.find_map(|placed| placed.handle.type_in(bytes)).unwrap_or(0)
+            }
+        }
+    }
+
+    /// The vCPU of `slot` is about to run: devices that wanted to be called again are.
+    #[inline]
+    pub(crate) fn serve_devices(&self, slot: &VcpuSlot<P>) {
+        self.recall.serve(slot, self.board.plugged());
+    }
+
+    /// Returns all devices to the state after power-on. No vCPU is loaded.
+    pub(crate) fn reset_devices(&self) {
+        self.board.reset();
+        for placed in self.board.plugged() {
+            placed.handle.reset();
+        }
     }
 
     /// Where it is in its life.

@@ -1,13 +1,13 @@
 //! Walks a TOML document, in the order in which it is written, and hands each value to the
 //! configuration.
 
+use super::disk::{self, Backing, DiskAccess, DiskConfig};
 use super::error::{self, ConfigError};
 use super::found::Found;
 use super::key::{self, Key};
 use super::{RawFile, VmConfig};
 use alloc::borrow::ToOwned;
 use alloc::format;
-use alloc::string::ToString;
 use alloc::vec::Vec;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
@@ -64,9 +64,19 @@ impl Document<'_> {
                         self.load(item, config)?;
                     }
                 }
-                (key::LOAD, DeValue::Table(_)) => {
-                    let problem = "found [load], allowed [[load]], of which there may be several";
-                    return Err(ConfigError::new(self.file, line, key::LOAD, problem.to_owned()));
+                (key::DISK, DeValue::Array(items)) => {
+                    for item in items {
+                        self.disk(item, config)?;
+                    }
+                }
+                (section, DeValue::Table(_)) if key::REPEATED.contains(&section) => {
+                    let problem = format!(
+                        "found [{section}], allowed [[{section}]], of which there may be several"
+                    );
+                    return Err(ConfigError::new(self.file, line, section, problem));
+                }
+                (key::CONSOLE, DeValue::String(_)) => {
+                    self.apply(Key::ConsoleKind, key::CONSOLE, line, value, config)?;
                 }
                 (section, DeValue::Table(table)) if key::SECTIONS.contains(&section) => {
                     self.section(section, table, config)?;
@@ -96,15 +106,40 @@ impl Document<'_> {
     /// One `[[load]]`, both keys of which must be there.
     fn load(&self, item: &Spanned<DeValue<'_>>, config: &mut VmConfig) -> Result<(), ConfigError> {
         let line = self.line(item.span().start);
-        let DeValue::Table(table) = item.get_ref() else {
-            let problem = format!("found {}, allowed sections [[load]]", found(item.get_ref()));
-            return Err(ConfigError::new(self.file, line, key::LOAD, problem));
-        };
         config.loads.push(RawFile { line, ..RawFile::default() });
-        self.section(key::LOAD, table, config)?;
-        for key in [Key::LoadFile, Key::LoadTo] {
+        self.repeated(key::LOAD, &[Key::LoadFile, Key::LoadTo], item, config)
+    }
+
+    /// One `[[disk]]`.
+    fn disk(&self, item: &Spanned<DeValue<'_>>, config: &mut VmConfig) -> Result<(), ConfigError> {
+        let line = self.line(item.span().start);
+        if config.disks.len() == disk::MAX_DISKS {
+            let problem = format!("found another one, allowed up to {}", disk::MAX_DISKS);
+            return Err(ConfigError::new(self.file, line, key::DISK, problem));
+        }
+        let (backing, access) = (Backing::Ram(0), DiskAccess::default());
+        config.disks.push(DiskConfig { backing, access, line });
+        self.repeated(key::DISK, &[Key::DiskBacking], item, config)
+    }
+
+    /// One of the sections of which there may be several, with the keys that it must have.
+    fn repeated(
+        &self,
+        section: &str,
+        needed: &[Key],
+        item: &Spanned<DeValue<'_>>,
+        config: &mut VmConfig,
+    ) -> Result<(), ConfigError> {
+        let line = self.line(item.span().start);
+        let DeValue::Table(table) = item.get_ref() else {
+            let problem =
+                format!("found {}, allowed sections {}", found(item.get_ref()), brackets(section));
+            return Err(ConfigError::new(self.file, line, section, problem));
+        };
+        self.section(section, table, config)?;
+        for key in needed {
             if table.get(key.name()).is_none() {
-                let problem = "missing; every [[load]] must have it".to_owned();
+                let problem = format!("missing; every {} must have it", brackets(section));
                 return Err(ConfigError::new(self.file, line, key.path(), problem));
             }
         }
@@ -122,9 +157,21 @@ impl Document<'_> {
         let Some(key) = Key::find(section, name.get_ref()) else {
             return Err(ConfigError::unknown_key(self.file, line, section, name.get_ref()));
         };
+        self.apply(key, key.path(), line, value, config)
+    }
+
+    /// Sets `key`, which errors call `path`.
+    fn apply(
+        &self,
+        key: Key,
+        path: &str,
+        line: u32,
+        value: &Spanned<DeValue<'_>>,
+        config: &mut VmConfig,
+    ) -> Result<(), ConfigError> {
         config.apply(key, &found(value.get_ref())).map_err(|refusal| {
             let line = self.line(value.span().start);
-            ConfigError::new(self.file, line, key.path(), refusal.into_text())
+            ConfigError::new(self.file, line, path, refusal.into_text())
         })?;
         config.lines.insert(key, line);
         Ok(())
@@ -150,7 +197,8 @@ fn found<'a>(value: &'a DeValue<'_>) -> Found<'a> {
             // An item of a list is never a list itself, so it need not be looked into.
             Found::List(items.iter().map(|item| scalar(item.get_ref())).collect())
         }
-        DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Table(_) => {
+        DeValue::Boolean(flag) => Found::Flag(*flag),
+        DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Table(_) => {
             Found::Other(value.type_str())
         }
     }
@@ -169,7 +217,7 @@ fn scalar<'a>(value: &'a DeValue<'_>) -> Found<'a> {
 }
 
 fn brackets(section: &str) -> alloc::string::String {
-    if section == key::LOAD { "[[load]]".to_string() } else { format!("[{section}]") }
+    if key::REPEATED.contains(&section) { format!("[[{section}]]") } else { format!("[{section}]") }
 }
 
 /// The line, counted from 1, that follows `text`.

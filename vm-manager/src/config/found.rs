@@ -2,6 +2,7 @@
 
 use super::amount;
 use super::cpu_set::CpuSet;
+use super::disk::Backing;
 use super::error;
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -17,6 +18,9 @@ const MIB: u64 = 1 << 20;
 const MEMORY_STEP: u64 = 2 * MIB;
 /// With RAM at 1 GiB, this still fits the 40-bit addresses that small cores have.
 const MEMORY_MAX: u64 = 255 << 30;
+/// Disks in memory consist of pages.
+const DISK_MIN: u64 = 4 << 10;
+const DISK_MAX: u64 = 64 << 30;
 const RING_MIN: u64 = 1 << 10;
 const RING_MAX: u64 = 16 * MIB;
 const LONGEST_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -32,6 +36,8 @@ pub(super) enum Found<'a> {
     Text(&'a str),
     /// A TOML integer; `None` if it does not fit.
     Integer(Option<i128>),
+    /// A TOML boolean.
+    Flag(bool),
     /// What followed `key=` on a command line: a string or a number, whichever is allowed.
     Word(&'a str),
     /// A TOML array.
@@ -59,6 +65,7 @@ impl fmt::Display for Found<'_> {
             Self::Text(text) | Self::Word(text) => write!(f, "'{}'", error::shown(text)),
             Self::Integer(Some(number)) => write!(f, "{number}"),
             Self::Integer(None) => f.write_str("a huge number"),
+            Self::Flag(flag) => write!(f, "{flag}"),
             Self::List(list) => {
                 f.write_str("[")?;
                 for (index, item) in list.iter().take(8).enumerate() {
@@ -79,7 +86,7 @@ impl<'a> Found<'a> {
     fn as_text(&self) -> Option<&'a str> {
         match self {
             Self::Text(text) | Self::Word(text) => Some(text),
-            Self::Integer(_) | Self::List(_) | Self::Other(_) => None,
+            Self::Integer(_) | Self::Flag(_) | Self::List(_) | Self::Other(_) => None,
         }
     }
 
@@ -87,7 +94,7 @@ impl<'a> Found<'a> {
         match self {
             Self::Integer(number) => u64::try_from((*number)?).ok(),
             Self::Word(text) => amount::integer(text),
-            Self::Text(_) | Self::List(_) | Self::Other(_) => None,
+            Self::Text(_) | Self::Flag(_) | Self::List(_) | Self::Other(_) => None,
         }
     }
 
@@ -114,6 +121,38 @@ impl<'a> Found<'a> {
         chosen.map(|(_, choice)| *choice).ok_or_else(|| {
             let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
             self.refuse(&names.join(", "))
+        })
+    }
+
+    /// Whether or not.
+    pub(super) fn flag(&self) -> Result<bool, Refusal> {
+        match self {
+            Self::Flag(flag) => Ok(*flag),
+            Self::Word("true") => Ok(true),
+            Self::Word("false") => Ok(false),
+            Self::Text(_) | Self::Integer(_) | Self::Word(_) | Self::List(_) | Self::Other(_) => {
+                Err(self.refuse("true, false"))
+            }
+        }
+    }
+
+    /// Where the content of a disk is.
+    pub(super) fn backing(&self) -> Result<Backing, Refusal> {
+        let backing = self.as_text().and_then(|text| text.split_once(':'));
+        let backing = backing.and_then(|(kind, rest)| match kind {
+            "ram" => amount::bytes(rest)
+                .filter(|bytes| (DISK_MIN..=DISK_MAX).contains(bytes))
+                .filter(|bytes| bytes.is_multiple_of(DISK_MIN))
+                .map(Backing::Ram),
+            "image" => Found::Text(rest).path().ok().map(|path| Backing::Image(path.to_owned())),
+            _ => None,
+        });
+        backing.ok_or_else(|| {
+            let (min, max) = (shown(DISK_MIN), shown(DISK_MAX));
+            self.refuse(&format!(
+                "\"ram:SIZE\" of {min} to {max} in steps of {min}, such as \"ram:64M\", and \
+                 \"image:PATH\" of a file in images/"
+            ))
         })
     }
 
@@ -187,7 +226,7 @@ impl<'a> Found<'a> {
                 set.with_range(cpu, cpu)
             }),
             Self::Text(text) | Self::Word(text) => CpuSet::parse(text),
-            Self::Integer(_) | Self::Other(_) => None,
+            Self::Integer(_) | Self::Flag(_) | Self::Other(_) => None,
         };
         set.filter(|set| !set.is_empty())
             .ok_or_else(|| self.refuse("host CPUs, 0 to 63, such as [0, 2] or \"0,2-3\""))

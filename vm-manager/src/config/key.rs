@@ -11,6 +11,8 @@ pub enum Key {
     Memory,
     /// `gic`
     Gic,
+    /// `rng`
+    Rng,
     /// `boot.kernel`
     Kernel,
     /// `boot.format`
@@ -27,6 +29,10 @@ pub enum Key {
     LoadFile,
     /// `load.address`
     LoadTo,
+    /// `disk.backing`
+    DiskBacking,
+    /// `disk.readonly`
+    DiskReadOnly,
     /// `cpu.affinity`
     Affinity,
     /// `cpu.weight`
@@ -37,6 +43,8 @@ pub enum Key {
     RestartDelay,
     /// `restart.max_delay`
     RestartMaxDelay,
+    /// `console.kind`, or `console` alone
+    ConsoleKind,
     /// `console.ring`
     ConsoleRing,
     /// `time.on_pause`
@@ -44,11 +52,12 @@ pub enum Key {
 }
 
 /// All keys, with what stands before the dot of their path: their section, if any.
-const KEYS: [(Key, &str); 19] = [
+const KEYS: [(Key, &str); 23] = [
     (Key::Name, "name"),
     (Key::Vcpus, "vcpus"),
     (Key::Memory, "memory"),
     (Key::Gic, "gic"),
+    (Key::Rng, "rng"),
     (Key::Kernel, "boot.kernel"),
     (Key::Format, "boot.format"),
     (Key::LoadAddress, "boot.load_address"),
@@ -57,20 +66,28 @@ const KEYS: [(Key, &str); 19] = [
     (Key::Cmdline, "boot.cmdline"),
     (Key::LoadFile, "load.file"),
     (Key::LoadTo, "load.address"),
+    (Key::DiskBacking, "disk.backing"),
+    (Key::DiskReadOnly, "disk.readonly"),
     (Key::Affinity, "cpu.affinity"),
     (Key::Weight, "cpu.weight"),
     (Key::RestartOn, "restart.on"),
     (Key::RestartDelay, "restart.delay"),
     (Key::RestartMaxDelay, "restart.max_delay"),
+    (Key::ConsoleKind, "console.kind"),
     (Key::ConsoleRing, "console.ring"),
     (Key::OnPause, "time.on_pause"),
 ];
 
 /// The sections, in the order of the documentation.
-pub(super) const SECTIONS: [&str; 6] = ["boot", LOAD, "cpu", "restart", "console", "time"];
+pub(super) const SECTIONS: [&str; 7] = ["boot", LOAD, DISK, "cpu", "restart", CONSOLE, "time"];
 
-/// The section of which there may be several.
+/// The sections of which there may be several.
+pub(super) const REPEATED: [&str; 2] = [LOAD, DISK];
 pub(super) const LOAD: &str = "load";
+pub(super) const DISK: &str = "disk";
+
+/// The section whose first key may stand for all of it.
+pub(super) const CONSOLE: &str = "console";
 
 /// The keys that a command line may name without their section.
 pub(super) const SHORT: [Key; 8] = [
@@ -103,10 +120,13 @@ impl Key {
 
     /// The key that an override means.
     pub(super) fn find_override(word: &str) -> Option<Self> {
+        if word == CONSOLE {
+            return Some(Self::ConsoleKind);
+        }
         let short = SHORT.into_iter().find(|key| key.name() == word);
         short.or_else(|| {
             let (section, name) = split(word);
-            Self::find(section, name).filter(|_| section != LOAD)
+            Self::find(section, name).filter(|_| !REPEATED.contains(&section))
         })
     }
 

@@ -88,6 +88,31 @@ fn every_key_arrives() {
 }
 
 #[test]
+fn disks_console_and_entropy_arrive() {
+    let text = |rest: &str| format!("rng = true\n{MINIMAL}\n{rest}");
+    let config = parse(&text(
+        "[[disk]]\nbacking = \"ram:64M\"\n[[disk]]\nbacking = \"image:a/b.img\"\nreadonly = true\n\
+         [console]\nkind = \"virtio\"",
+    ))
+    .unwrap();
+    assert!(config.has_rng);
+    assert_eq!(config.console, ConsoleKind::Virtio);
+    let disks: Vec<_> = config.disks.iter().map(|disk| (&disk.backing, disk.access)).collect();
+    assert_eq!(
+        disks,
+        [
+            (&Backing::Ram(64 << 20), DiskAccess::ReadWrite),
+            (&Backing::Image("a/b.img".into()), DiskAccess::ReadOnly)
+        ]
+    );
+    let short = parse(&format!("console = \"virtio\"\n{MINIMAL}")).unwrap();
+    assert_eq!((short.console, short.has_rng), (ConsoleKind::Virtio, false));
+    let long = short.with_override("console", "serial").unwrap();
+    assert_eq!(long.console, ConsoleKind::Serial);
+    assert!(long.with_override("rng", "true").unwrap().has_rng);
+}
+
+#[test]
 fn the_example_in_the_readme_is_valid() {
     let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
     let readme = std::fs::read_to_string(readme).unwrap();
@@ -129,7 +154,7 @@ fn an_unknown_key_is_named_with_its_line_and_what_was_meant() {
     assert_eq!(
         error("name = \"x\"\n\n\nmemroy = \"64M\"\n"),
         "linux.toml:4: memroy: unknown key; did you mean 'memory'? allowed: name, vcpus, memory, \
-         gic, boot, load, cpu, restart, console, time"
+         gic, rng, boot, load, disk, cpu, restart, console, time"
     );
     assert_eq!(
         error("memory = \"64M\"\n[boot]\nkernle = \"x\""),
@@ -187,6 +212,21 @@ fn a_value_out_of_range_says_what_was_found_and_what_is_allowed() {
         (
             "[console]\nring = 0",
             "linux.toml:2: console.ring: found 0, allowed 1K to 16M, such as \"64K\"",
+        ),
+        ("console = \"vga\"", "linux.toml:1: console: found 'vga', allowed serial, virtio"),
+        ("console = 1", "linux.toml:1: console: found 1, allowed a section [console]"),
+        ("rng = 1", "linux.toml:1: rng: found 1, allowed true, false"),
+        (
+            "[[disk]]\nbacking = \"ram:1\"",
+            "linux.toml:2: disk.backing: found 'ram:1', allowed \"ram:SIZE\" of 4K to 64G in steps of 4K, such as \"ram:64M\", and \"image:PATH\" of a file in images/",
+        ),
+        (
+            "[[disk]]\nreadonly = true",
+            "linux.toml:1: disk.backing: missing; every [[disk]] must have it",
+        ),
+        (
+            "[disk]\nbacking = \"ram:4K\"",
+            "linux.toml:1: disk: found [disk], allowed [[disk]], of which there may be several",
         ),
         (
             "[boot]\ncmdline = \"a\\u001bb\"",

@@ -15,8 +15,25 @@ fn machine() -> Machine<'static> {
         cmdline: "console=ttyAMA0",
         initrd: Some(GuestPhysAddr(0x4800_0000)..GuestPhysAddr(0x4810_0001)),
         rng_seed: &[7; 32],
+        virtio_slots: 0,
         kaslr_seed: None,
     }
+}
+
+#[test]
+fn each_virtio_slot_with_a_device_is_named_as_qemu_names_it() {
+    let bytes = build(&Machine { virtio_slots: 2, ..machine() }).unwrap();
+    let tree = Fdt::new(&bytes).unwrap();
+    for (path, base, spi) in
+        [("/virtio_mmio@a000000", 0x0a00_0000, 16), ("/virtio_mmio@a000200", 0x0a00_0200, 17)]
+    {
+        let node = node(&tree, path);
+        assert_eq!(text(node, "compatible"), "virtio,mmio");
+        assert_eq!(cells(node, "reg"), [0, base, 0, 0x200]);
+        assert_eq!(cells(node, "interrupts"), [0, spi, 1]);
+        assert!(node.property("dma-coherent").is_some());
+    }
+    assert!(tree.find_node("/virtio_mmio@a000400").is_none());
 }
 
 fn node<'b, 'a>(tree: &'b Fdt<'a>, path: &str) -> FdtNode<'b, 'a> {
@@ -134,7 +151,7 @@ proptest! {
         let gic = if is_v3 { GicVersion::V3 } else { GicVersion::V2 };
         let machine = Machine {
             vcpus, memory_bytes: blocks << 21, gic, cmdline: &cmdline, rng_seed: &seed, kaslr_seed,
-            initrd: None,
+            initrd: None, virtio_slots: 0,
         };
         let bytes = build(&machine).unwrap();
         prop_assert!(bytes.len() < 16 << 10);

@@ -3,7 +3,7 @@
 use super::Region;
 use super::source::Source;
 use crate::bundle::Bundle;
-use crate::config::{self, ConfigError, ImageFormat, Key, VmConfig};
+use crate::config::{self, Backing, ConfigError, ImageFormat, Key, VmConfig};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -84,6 +84,11 @@ impl Request {
                 .map_err(|problem| config.error_in(load, Key::LoadFile, &problem))?;
             Ok((file, load.address))
         });
+        for disk in &config.disks {
+            if let Backing::Image(path) = &disk.backing {
+                open(path).map_err(|problem| config.error_in_disk(disk, &problem))?;
+            }
+        }
         Ok(Self {
             ram: ram.first().map_or_else(Region::default, |part| Region {
                 start: GuestPhysAddr(part.start),

@@ -39,7 +39,8 @@ use crate::error::Error;
 use crate::irqchip::ioapic;
 use crate::load::{Loader, PcBoot, PcPlan, Request};
 use crate::pc_map;
-use crate::platform::Platform;
+use crate::platform::{Platform, Ram};
+use crate::plug::{self, Placed};
 use crate::run::Stop;
 use crate::shared::Shared;
 use crate::slot::{Core, VcpuSlot};
@@ -88,6 +89,7 @@ pub struct Pc<P: PcPlatform> {
     shared: Arc<Shared<P>>,
     apics: Arc<Apics<P>>,
     devices: Devices<P>,
+    plugged: Vec<Placed>,
     cpuid: Cpuid,
     offered: Offered,
     vendor: Vendor,
@@ -190,10 +192,11 @@ impl<P: PcPlatform> Board<P> for Pc<P> {
     type Private = Private;
     const EXIT_NAMES: &'static [&'static str] = exits::NAMES;
 
-    fn new(parts: &Parts<'_, P>, _ram: &mut P::Ram) -> Result<Self, String> {
+    fn new(parts: Parts<'_, P>, ram: &mut P::Ram) -> Result<Self, String> {
         // Before there is a guest whose exit would allocate.
         emulate::warm_up();
-        let Parts { config, slots, sink, epoch } = parts;
+        let Parts { config, slots, sink, epoch, plugs } = parts;
+        plug::check_room(&plugs, pc_map::VIRTIO_SLOTS as usize)?;
         let shared = Arc::clone(slots.first().ok_or("no vCPU")?.shared());
         let platform = shared.platform();
         let tsc_rate = platform.tsc_rate();
@@ -216,10 +219,15 @@ impl<P: PcPlatform> Board<P> for Pc<P> {
             shared: SharedReference::default(),
         };
         let apics = Arc::new(Apics::new(slots, Frequency::from_hertz(APIC_HZ)));
-        let devices = Devices::new(&apics, sink, *epoch, config.memory_bytes);
-        let devices = devices.map_err(|overlap| overlap.to_string())?;
+        let devices = Devices::new(&apics, &sink, epoch, config.memory_bytes);
+        let mut devices = devices.map_err(|overlap| overlap.to_string())?;
+        let plugged = plugs.into_iter().zip(0..).map(|(plug, index)| {
+            let slot = pc_map::virtio_slot(index);
+            devices.plug(plug, slot, ram.share())
+        });
+        let plugged = plugged.collect::<Result<_, _>>()?;
         let offered = Offered::new(&cpuid);
-        Ok(Self { apics, devices, cpuid, offered, vendor, pace, epoch: *epoch, shared })
+        Ok(Self { apics, devices, plugged, cpuid, offered, vendor, pace, epoch, shared })
     }
 
     fn new_core(&self, slot: &VcpuSlot<P>, ram: &P::Ram) -> Option<(P::Cpu, Private)> {
@@ -239,7 +247,7 @@ impl<P: PcPlatform> Board<P> for Pc<P> {
                 "allowed on AArch64 only; the interrupt controllers of this machine are APICs";
             return Err(Error::Config(config.error(Key::Gic, problem)));
         }
-        plan(config, request).map(|_| ())
+        plan(config, request, 0).map(|_| ())
     }
 
     fn prepare(
@@ -248,7 +256,7 @@ impl<P: PcPlatform> Board<P> for Pc<P> {
         request: &Request,
         _seed: [u64; 4],
     ) -> Result<(Loader, Start), Error> {
-        let plan = plan(config, request)?;
+        let plan = plan(config, request, self.plugged.len() as u32)?;
         Ok((Loader::for_pc(&plan), plan.start()))
     }
 
@@ -282,11 +290,12 @@ impl<P: PcPlatform> Board<P> for Pc<P> {
             address,
             bytes,
             interrupt: interrupt.map(u32::from),
+            activity: None,
         };
         let ports = |name, ports: pc_map::Ports| {
             device(name, ports.base.into(), ports.count.into(), Some(ports.interrupt))
         };
-        alloc::vec![
+        let mut list = alloc::vec![
             device("8259 interrupt controllers", 0x20, 2, None),
             ports("8254 timer", pc_map::TIMER),
             ports("cmos clock", pc_map::RTC),
@@ -300,7 +309,13 @@ impl<P: PcPlatform> Board<P> for Pc<P> {
             device("reset control", pc_map::RESET.into(), 1, None),
             device("ioapic", pc_map::IOAPIC.into(), ioapic::WINDOW_BYTES, None),
             device("local apic", pc_map::LOCAL_APIC.into(), APIC_PAGE_BYTES, None),
-        ]
+        ];
+        list.extend(self.plugged.iter().map(Placed::info));
+        list
+    }
+
+    fn plugged(&self) -> &[Placed] {
+        &self.plugged
     }
 
     fn interrupt_controller(&self) -> &'static str {
@@ -389,11 +404,12 @@ impl<P: PcPlatform> Board<P> for Pc<P> {
     }
 }
 
-fn plan(config: &VmConfig, request: &Request) -> Result<PcPlan, Error> {
+fn plan(config: &VmConfig, request: &Request, virtio: u32) -> Result<PcPlan, Error> {
+    let slots: Vec<_> = (0..virtio).map(pc_map::virtio_slot).collect();
     let boot = PcBoot {
         memory_bytes: config.memory_bytes,
         cmdline: config.boot.cmdline.clone(),
-        acpi: acpi::tables(config.vcpus, &[]),
+        acpi: acpi::tables(config.vcpus, &slots),
     };
     PcPlan::new(request, &boot).map_err(Error::Load)
 }

@@ -14,7 +14,8 @@ use crate::error::Error;
 use crate::fdt;
 use crate::irqchip::vgic::{Frame, GicClient, HwState, Vgic};
 use crate::load::{Loader, Plan, Request};
-use crate::platform::Platform;
+use crate::platform::{Platform, Ram};
+use crate::plug::{self, Placed, Plugged, Socket};
 use crate::run::Stop;
 use crate::sink::ConsoleSink;
 use crate::slot::{Core, VcpuSlot};
@@ -86,6 +87,7 @@ pub struct Virt<P: ArmPlatform> {
     gpio: Arc<Mutex<Pl061>>,
     gic: GicVersion,
     slots: Vec<Arc<VcpuSlot<P>>>,
+    plugged: Vec<Placed>,
 }
 
 /// What a vCPU has to itself on this machine.
@@ -136,8 +138,9 @@ impl<P: ArmPlatform> Board<P> for Virt<P> {
     type Private = Private;
     const EXIT_NAMES: &'static [&'static str] = &["hvc", "smc", "sysreg", "undefined"];
 
-    fn new(parts: &Parts<'_, P>, ram: &mut P::Ram) -> Result<Self, String> {
-        let Parts { config, slots, sink, epoch } = parts;
+    fn new(parts: Parts<'_, P>, ram: &mut P::Ram) -> Result<Self, String> {
+        let Parts { config, slots, sink, epoch, plugs } = parts;
+        plug::check_room(&plugs, virt_map::VIRTIO_SLOTS as usize)?;
         let first = slots.first().ok_or("no vCPU")?;
         let platform = first.shared().platform();
         let gic = platform.gic_version();
@@ -150,8 +153,8 @@ impl<P: ArmPlatform> Board<P> for Virt<P> {
             platform.map_cpu_interface(ram, virt_map::GICC.base)?;
         }
         let line = |spi: virt_map::Spi| vgic.line(spi.intid()).ok_or("no such interrupt");
-        let uart = Arc::new(Mutex::new(Pl011::new(Arc::clone(sink), line(virt_map::PL011_SPI)?)));
-        let rtc = Arc::new(Mutex::new(Pl031::new(*epoch, line(virt_map::PL031_SPI)?)));
+        let uart = Arc::new(Mutex::new(Pl011::new(sink, line(virt_map::PL011_SPI)?)));
+        let rtc = Arc::new(Mutex::new(Pl031::new(epoch, line(virt_map::PL031_SPI)?)));
         let gpio = Arc::new(Mutex::new(Pl061::new(line(virt_map::PL061_SPI)?)));
         let mut bus = Bus::default();
         let mut place = |window: Window, device: SharedDevice| {
@@ -161,7 +164,18 @@ impl<P: ArmPlatform> Board<P> for Virt<P> {
             .and_then(|()| place(virt_map::PL031, rtc))
             .and_then(|()| place(virt_map::PL061, Arc::<Mutex<Pl061>>::clone(&gpio)));
         placed.map_err(|overlap: Overlap| overlap.to_string())?;
-        Ok(Self { vgic, bus, uart, gpio, gic, slots: slots.to_vec() })
+        let mut plugged = Vec::new();
+        for (plug, index) in plugs.into_iter().zip(0..) {
+            let (window, spi) = virt_map::virtio_slot(index);
+            let name = plug.name();
+            let Plugged { device, handle } =
+                plug.build(Socket { memory: ram.share(), line: line(spi)? })?;
+            bus.place(Space::Mmio, window.base, window.size, device)
+                .map_err(|overlap| overlap.to_string())?;
+            let (address, bytes, interrupt) = (window.base.0, window.size, spi.intid());
+            plugged.push(Placed { name, address, bytes, interrupt, handle });
+        }
+        Ok(Self { vgic, bus, uart, gpio, gic, slots: slots.to_vec(), plugged })
     }
 
     fn new_core(&self, slot: &VcpuSlot<P>, ram: &P::Ram) -> Option<(P::Cpu, Private)> {
@@ -196,6 +210,7 @@ impl<P: ArmPlatform> Board<P> for Virt<P> {
             cmdline: &config.boot.cmdline,
             initrd: plan.initrd().map(|region| region.start..region.end),
             rng_seed: &rng_seed,
+            virtio_slots: self.plugged.len() as u32,
             kaslr_seed: Some(seed[0] ^ seed[3].rotate_left(17)),
         };
         let tree = fdt::build(&machine).map_err(|error| Error::Board(error.to_string()))?;
@@ -231,6 +246,7 @@ impl<P: ArmPlatform> Board<P> for Virt<P> {
             address: window.base.0,
             bytes: window.size,
             interrupt: spi.map(virt_map::Spi::intid),
+            activity: None,
         };
         let mut list = alloc::vec![device("gic distributor", virt_map::GICD, None)];
         match self.gic {
@@ -244,7 +260,12 @@ impl<P: ArmPlatform> Board<P> for Virt<P> {
         list.push(device("pl011 uart", virt_map::PL011, Some(virt_map::PL011_SPI)));
         list.push(device("pl031 rtc", virt_map::PL031, Some(virt_map::PL031_SPI)));
         list.push(device("pl061 gpio", virt_map::PL061, Some(virt_map::PL061_SPI)));
+        list.extend(self.plugged.iter().map(Placed::info));
         list
+    }
+
+    fn plugged(&self) -> &[Placed] {
+        &self.plugged
     }
 
     fn interrupt_controller(&self) -> &'static str {

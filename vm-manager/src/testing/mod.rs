@@ -7,6 +7,7 @@
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test panics at whatever it did not expect")]
 
+pub(crate) mod chore;
 pub(crate) mod cpu;
 pub(crate) mod el1;
 pub(crate) mod guest;

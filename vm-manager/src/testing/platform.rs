@@ -1,11 +1,13 @@
 //! The made-up machine as the code under test sees it.
 
+use super::chore::Chore;
 use super::cpu::FakeCpu;
 use super::guest::Program;
 use super::ram::{FakeRam, Pool};
 use super::sim::{self, STEP, Sim, Wait};
 use crate::personality::virt::{ArmPlatform, Virt};
 use crate::platform::Platform;
+use crate::plug::{Order, Plug};
 use crate::virt_map::GicVersion;
 use hv_core::guest::GuestPhysAddr;
 use hv_core::machine::{HostEvent, Range};
@@ -61,6 +63,13 @@ impl Platform for FakePlatform {
 
     fn deactivate_guest_timer(&self) {
         self.sim.with_cpu(sim::this_cpu(), |cpu| cpu.is_timer_active = false);
+    }
+
+    fn plugs(&self, order: &Order<'_>) -> Result<Vec<Box<dyn Plug>>, String> {
+        if !order.config.has_rng {
+            return Ok(Vec::new());
+        }
+        Ok(vec![Box::new(Chore::plug(Arc::clone(&order.bell)))])
     }
 
     fn new_ram(&self, parts: &[Range]) -> Result<FakeRam, RamError> {

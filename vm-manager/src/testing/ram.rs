@@ -114,6 +114,10 @@ impl Ram for FakeRam {
 
     fn publish(&self) {}
 
+    fn share(&self) -> Arc<dyn GuestMemory + Send + Sync> {
+        self.content()
+    }
+
     fn table_bytes(&self) -> u64 {
         3 << 12
     }

@@ -4,7 +4,8 @@
 
 use super::PcPlatform;
 use super::apics::Apics;
-use super::wires::{BoardLine, Intr, Io, PowerSwitch};
+use super::wires::{BoardLine, Intr, Io, PinLine, PowerSwitch};
+use crate::acpi::VirtioSlot;
 use crate::bus::{Bus, Overlap, Reply};
 use crate::devices::acpi_pm::{self, AcpiPm};
 use crate::devices::cmos_rtc::CmosRtc;
@@ -14,12 +15,15 @@ use crate::devices::uart16550::Uart16550;
 use crate::irqchip::ioapic::{self, IoApic};
 use crate::irqchip::pic8259::{self, Pic8259};
 use crate::pc_map;
+use crate::plug::{Placed, Plug, Plugged, Socket};
 use crate::sink::ConsoleSink;
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use hv_core::exit::{Access, Op};
-use hv_core::guest::{Device, GuestPhysAddr, IrqLine, Space, Width};
+use hv_core::guest::{Device, GuestMemory, GuestPhysAddr, IrqLine, Space, Width};
 use hv_core::sync::Mutex;
 use hv_core::time::Instant;
 
@@ -119,6 +123,24 @@ impl<P: PcPlatform> Devices<P> {
             power,
             deadline_ns,
         })
+    }
+
+    /// Places what is plugged in at `slot`.
+    pub(super) fn plug(
+        &mut self,
+        plug: Box<dyn Plug>,
+        slot: VirtioSlot,
+        memory: Arc<dyn GuestMemory + Send + Sync>,
+    ) -> Result<Placed, String> {
+        let VirtioSlot { base, bytes, interrupt } = slot;
+        let ioapic = Arc::clone(&self.ioapic);
+        let line = Arc::new(PinLine { ioapic, pin: interrupt as usize });
+        let name = plug.name();
+        let Plugged { device, handle } = plug.build(Socket { memory, line })?;
+        let (address, bytes) = (u64::from(base), u64::from(bytes));
+        let placed = self.bus.place(Space::Mmio, GuestPhysAddr(address), bytes, device);
+        placed.map_err(|overlap| overlap.to_string())?;
+        Ok(Placed { name, address, bytes, interrupt, handle })
     }
 
     /// The state after power-on.

@@ -36,6 +36,18 @@ impl<P: PcPlatform> IrqLine for BoardLine<P> {
     }
 }
 
+/// The wire of an interrupt that the IOAPIC alone has.
+pub(super) struct PinLine<P: PcPlatform> {
+    pub(super) ioapic: Arc<Mutex<Io<P>>>,
+    pub(super) pin: usize,
+}
+
+impl<P: PcPlatform> IrqLine for PinLine<P> {
+    fn set(&self, level: Level) {
+        self.ioapic.lock().set_level(self.pin, level);
+    }
+}
+
 /// The 8259 pair's wire to the first CPU.
 pub(super) struct Intr<P: PcPlatform>(pub(super) Arc<Apics<P>>);
 

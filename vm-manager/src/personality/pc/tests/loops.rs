@@ -47,7 +47,16 @@ fn run(
     let shared = Shared::new(platform, 1);
     let config = config(&[]);
     let request = request(&config);
-    let vm = Vm::new(1, config, request, &shared, std::time::Duration::ZERO).ok().unwrap();
+    let vm = Vm::new(
+        1,
+        config,
+        request,
+        &crate::testing::images::FakeImages::default(),
+        &shared,
+        std::time::Duration::ZERO,
+    )
+    .ok()
+    .unwrap();
     vm.board().reset();
     vm.start(Start::Real { segment: 0, offset: 0x7c00 }, shared.platform().now());
     let mut cpu = CpuLoop::new(Arc::clone(&shared), 0);

@@ -165,7 +165,16 @@ impl Machine {
         let shared = Shared::new(FakePc::new(), 1);
         let config = config(&[("vcpus", &vcpus.to_string())]);
         let request = request(&config);
-        let vm = Vm::new(1, config, request, &shared, EPOCH).ok().unwrap();
+        let vm = Vm::new(
+            1,
+            config,
+            request,
+            &crate::testing::images::FakeImages::default(),
+            &shared,
+            EPOCH,
+        )
+        .ok()
+        .unwrap();
         Self { vm, shared, cores: (0..vcpus).map(|_| None).collect(), stops: Vec::new() }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::board::Board;
 use crate::console::Cursor;
+use crate::testing::chore::COUNT_AT;
 use crate::testing::machine::{EPOCH, Machine};
 use crate::testing::sim::Pace;
 use crate::virt_map::{self, GicVersion};
@@ -51,6 +52,27 @@ fn where_no_device_is_accesses_are_aborted() {
         guest.note("end");
     });
     assert_eq!(notes, ["end"]);
+}
+
+#[test]
+fn what_is_plugged_in_works_in_the_time_of_its_guest_and_interrupts_it() {
+    let (window, spi) = virt_map::virtio_slot(0);
+    for cpus in [1, 2] {
+        let mut machine = Machine::new(cpus);
+        let notes = machine.run(&[("rng", "true")], move |guest| async move {
+            guest.enable_shared(spi.intid()).await;
+            guest.store(window.base.0, Width::B4, 100).await;
+            let intid = guest.interrupt().await;
+            let mut calls = [0; 8];
+            guest.ram.read(GuestPhysAddr(COUNT_AT), &mut calls).unwrap();
+            guest.note(format!("{intid} {}", u64::from_le_bytes(calls)));
+        });
+        assert_eq!(notes, [format!("{} 100", spi.intid())]);
+        let devices = machine.vm(1).board().devices();
+        let device = devices.last().unwrap();
+        assert_eq!((device.name, device.address), ("chore", window.base.0));
+        assert_eq!(device.activity.as_ref().unwrap().notifications, 100);
+    }
 }
 
 #[test]
