@@ -10,6 +10,7 @@ mod disks;
 mod host;
 mod journal;
 mod platform;
+mod plugs;
 mod service;
 mod words;
 

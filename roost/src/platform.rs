@@ -10,12 +10,16 @@ use aarch64::{Board, Cpu};
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 use x86_64::{Board, Cpu};
 
+use crate::plugs;
+use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 use hv_core::host;
 use hv_core::machine::{HostEvent, Range};
 use hv_core::ram::{GuestRam, RamError};
 use hv_core::time::Instant;
 use vm_manager::platform::Platform;
+use vm_manager::plug::{Order, Plug};
 
 /// The machine that this runs on.
 #[derive(Debug)]
@@ -63,6 +67,10 @@ impl Platform for Hardware {
 
     fn why_no_guests(&self) -> Option<String> {
         host::why_no_guests()
+    }
+
+    fn plugs(&self, order: &Order<'_>) -> Result<Vec<Box<dyn Plug>>, String> {
+        plugs::of(order)
     }
 
     fn new_ram(&self, parts: &[Range]) -> Result<GuestRam, RamError> {

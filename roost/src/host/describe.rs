@@ -7,18 +7,19 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use hv_core::disk::{Notice, Writability, WriteCache};
-use hv_core::{host, memory as ram};
+use hv_core::{host, memory as ram, page};
 use log::LevelFilter;
 use shell::host::{
-    Count, CpuState, CpuSummary, CrashRecord, DeviceSummary, HostDiskSummary, LogLevel,
-    MemorySummary, PartitionSummary, Register, VcpuInfo, VcpuState, VcpuSummary, VmId, VmInfo,
-    VmState, VmSummary,
+    Count, CpuState, CpuSummary, CrashRecord, DeviceActivity, DeviceSummary, HostDiskSummary,
+    LogLevel, MemorySummary, PartitionSummary, Register, VcpuInfo, VcpuState, VcpuSummary, VmId,
+    VmInfo, VmState, VmSummary,
 };
 use virtio::disk::gpt::{Copy, Partition};
 use virtio::disk::{SECTOR_BYTES, SectorRange};
 use vm_manager::board::Board;
 use vm_manager::crash;
 use vm_manager::manager::Manager;
+use vm_manager::plug;
 use vm_manager::sched::TaskState;
 use vm_manager::slot::VcpuSlot;
 use vm_manager::vm;
@@ -52,6 +53,7 @@ pub(super) fn info(vm: &HostVm, manager: &Manager<Hardware>) -> VmInfo {
         name: device.name.into(),
         address: device.address,
         interrupt: device.interrupt,
+        activity: device.activity.map(activity),
     };
     let (bad, last) = vm.bad_accesses();
     let mut notes = Vec::new();
@@ -76,6 +78,15 @@ pub(super) fn info(vm: &HostVm, manager: &Manager<Hardware>) -> VmInfo {
         vcpu_list: vm.slots().iter().map(|slot| vcpu_info(vm, slot)).collect(),
         devices: board.devices().into_iter().map(device).collect(),
         notes,
+    }
+}
+
+fn activity(activity: plug::Activity) -> DeviceActivity {
+    let fault = |(name, count): (&str, u32)| Count { name: name.into(), count: count.into() };
+    DeviceActivity {
+        notifications: activity.notifications,
+        interrupts: activity.interrupts,
+        faults: activity.faults.into_iter().map(fault).collect(),
     }
 }
 
@@ -161,6 +172,8 @@ pub(super) fn memory(manager: &Manager<Hardware>, bundle_bytes: u64) -> MemorySu
     let all = ram::usage();
     let (guests_bytes, guest_tables) = manager.memory();
     let tables_bytes = all.own_tables + guest_tables;
+    // Disks in memory are guests', too.
+    let guests_bytes = guests_bytes + page::bytes();
     let hypervisor_bytes = all.total.saturating_sub(all.free + guests_bytes);
     let known = bundle_bytes + all.heap + tables_bytes + all.stacks;
     MemorySummary {

@@ -108,10 +108,31 @@ fn print_devices(out: &mut Output, info: &VmInfo) -> fmt::Result {
                 device.name.clone(),
                 format!("{:#x}", device.address),
                 device.interrupt.map_or_else(|| "-".into(), |interrupt| interrupt.to_string()),
+                device
+                    .activity
+                    .as_ref()
+                    .map_or_else(String::new, |activity| activity.notifications.to_string()),
+                device
+                    .activity
+                    .as_ref()
+                    .map_or_else(String::new, |activity| activity.interrupts.to_string()),
             ]
         })
         .collect();
-    table::print(out, &["DEVICE", "ADDRESS", "INTERRUPT"].map(|header| Column(header, 0)), &rows)
+    let names = ["DEVICE", "ADDRESS", "INTERRUPT", "NOTIFIED", "INTERRUPTED"];
+    // The last two are for those that count.
+    let shown = if info.devices.iter().any(|device| device.activity.is_some()) { 5 } else { 3 };
+    let columns = names.map(|header| Column(header, 0));
+    let rows: Vec<Vec<String>> =
+        rows.into_iter().map(|row| row.into_iter().take(shown).collect()).collect();
+    table::print(out, columns.get(..shown).unwrap_or(&columns), &rows)?;
+    for device in &info.devices {
+        for fault in device.activity.iter().flat_map(|activity| &activity.faults) {
+            let (name, address) = (&device.name, device.address);
+            writeln!(out, "fault: {name} at {address:#x}, {} times: {}", fault.count, fault.name)?;
+        }
+    }
+    Ok(())
 }
 
 fn why(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error> {

@@ -185,6 +185,20 @@ pub struct DeviceSummary {
     pub address: u64,
     /// Its interrupt, as the guest numbers it.
     pub interrupt: Option<u32>,
+    /// What it has done, if it counts that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activity: Option<DeviceActivity>,
+}
+
+/// What a device of a VM has done since that was created.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct DeviceActivity {
+    /// How often the guest notified it.
+    pub notifications: u64,
+    /// How often it interrupted the guest.
+    pub interrupts: u64,
+    /// What the guest did wrong with it.
+    pub faults: Vec<Count>,
 }
 
 /// Everything about one VM.

@@ -170,6 +170,7 @@ impl Host for FakeHost {
                 name: "PL011".into(),
                 address: 0x900_0000,
                 interrupt: Some(33),
+                activity: None,
             }],
             notes: vec!["SVE is hidden".into()],
             summary: vm.summary.clone(),
