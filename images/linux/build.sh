@@ -118,11 +118,13 @@ install_kernel() {
     mv "$out/$image.partial" "$out/$image"
 }
 
-# A PC's power key needs two drivers that are modules: see ./power-key.
+# Drivers that are modules of Debian's cloud kernel: those for virtio devices, see ./virtio, and on a PC those for its power
+# key, see ./power-key.
 modules() {
-    [ "$arch" = x86_64 ] || return 0
     echo "dir  lib 755"
-    for module in acpi/button input/evdev; do
+    modules="virtio/virtio virtio/virtio_ring virtio/virtio_mmio block/virtio_blk char/virtio_console char/hw_random/virtio-rng"
+    [ "$arch" != x86_64 ] || modules="$modules acpi/button input/evdev"
+    for module in $modules; do
         echo "file lib/${module##*/}.ko 644 $(find "$work/kernel/lib/modules" -path "*/drivers/$module.ko")"
     done
 }
@@ -149,6 +151,7 @@ file bin/busybox 755 $busybox
 link bin/sh busybox
 file init 755 $here/init
 file sbin/power-key 755 $here/power-key
+file sbin/virtio 755 $here/virtio
 file sbin/helper 755 $helper
 file etc/passwd 644 $here/passwd
 file etc/profile 644 $here/profile
