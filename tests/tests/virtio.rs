@@ -1,0 +1,71 @@
+//! Linux on virtio devices: its console, a disk in memory, and a source of entropy.
+
+use machine_tests::{Guests, Machine, Roost};
+use serde_json::Value;
+
+const PROMPT: &str = "linux:~# ";
+const NAME: &str = "linux-virtio";
+
+/// Types a command that must do well. What says so is not in the line itself.
+fn does(roost: &mut Roost, command: &str) {
+    roost.type_line(NAME, &format!("{command} && echo went $((40 + 2)) well"));
+    roost.wait_for_text(NAME, "went 42 well");
+}
+
+/// What counts as activity of the device with this name.
+fn activity(roost: &mut Roost, name: &str) -> Value {
+    let info = roost.json(&format!("vm info {NAME}"));
+    let devices = info.get("devices").and_then(Value::as_array).cloned().unwrap_or_default();
+    let is_it = |device: &&Value| device.get("name").and_then(Value::as_str) == Some(name);
+    let found = devices.iter().find(is_it).and_then(|device| device.get("activity"));
+    found.unwrap_or_else(|| panic!("no {name} that counts in {devices:?}")).clone()
+}
+
+fn linux_lives_on_virtio_and_its_ram_disk_survives_a_reset(machine: Machine) {
+    let mut roost = machine.guests(Guests::All).boot();
+    let before = roost.memory();
+    roost.succeed(&format!("vm create {NAME} 'cmdline=console=hvc0 quiet'"));
+    roost.succeed(&format!("vm start {NAME}"));
+    roost.wait_for_text(NAME, PROMPT);
+    does(&mut roost, "grep -q virtio /sys/class/misc/hw_random/rng_current");
+    does(&mut roost, "[ $(head -c 1024 /dev/hwrng | md5sum | wc -c) = 36 ]");
+    does(&mut roost, "mke2fs -q /dev/vda");
+    does(&mut roost, "mkdir -p /mnt && mount -t ext4 /dev/vda /mnt");
+    does(&mut roost, "dd if=/dev/urandom of=/mnt/data bs=64k count=256 && sync");
+    does(&mut roost, "sha256sum /mnt/data | cut -c 1-64 >/mnt/sum && sync");
+
+    roost.succeed(&format!("vm reset {NAME}"));
+    roost.wait_for_text(NAME, "Welcome to Linux");
+    roost.wait_for_text(NAME, PROMPT);
+    does(&mut roost, "mkdir -p /mnt && mount -t ext4 /dev/vda /mnt");
+    does(&mut roost, "[ $(stat -c %s /mnt/data) = 16777216 ]");
+    does(&mut roost, "[ $(sha256sum /mnt/data | cut -c 1-64) = $(cat /mnt/sum) ]");
+
+    for device in ["virtio console", "virtio disk", "virtio rng"] {
+        let activity = activity(&mut roost, device);
+        for counter in ["notifications", "interrupts"] {
+            let count = activity.get(counter).and_then(Value::as_u64);
+            assert!(count.is_some_and(|count| count > 0), "{device}: {activity}");
+        }
+        assert_eq!(activity.get("faults"), Some(&Value::Array(Vec::new())), "{device}");
+    }
+
+    // The disk goes with its VM, and the next one has nothing of it.
+    roost.destroy(NAME);
+    let used = |memory: &Value| memory.get("guests_bytes").and_then(Value::as_u64);
+    assert_eq!(used(&roost.memory()), used(&before));
+    roost.succeed(&format!("vm create {NAME} 'cmdline=console=hvc0 quiet'"));
+    roost.succeed(&format!("vm start {NAME}"));
+    roost.wait_for_text(NAME, PROMPT);
+    does(&mut roost, "cmp -n 67108864 /dev/vda /dev/zero");
+    roost.power_off();
+}
+
+machine_tests::tests! {
+    aarch64 {
+        linux_lives_on_virtio_and_its_ram_disk_survives_a_reset(Machine::virt());
+    }
+    svm {
+        linux_lives_on_virtio_and_its_ram_disk_survives_a_reset(Machine::svm());
+    }
+}
