@@ -87,6 +87,14 @@ impl Vcpu {
         on!(mut self, cpu => cpu.set_general(index, value));
     }
 
+    /// Sets several of them: the kind of CPU is looked at once.
+    #[inline]
+    pub fn set_generals<const N: usize>(&mut self, values: [(u8, u64); N]) {
+        on!(mut self, cpu => for (index, value) in values {
+            cpu.set_general(index, value);
+        });
+    }
+
     /// The instruction pointer; [`GuestCpu::pc`] has the base of CS added.
     #[inline]
     #[must_use]

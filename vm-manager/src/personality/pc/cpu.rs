@@ -15,6 +15,13 @@ pub trait PcCpu: GuestCpu<ArchExit = ArchExit, Start = Start> {
     fn general(&self, index: u8) -> u64;
     /// Sets all 64 bits of general register `index`.
     fn set_general(&mut self, index: u8, value: u64);
+    /// Sets several of them.
+    #[inline]
+    fn set_generals<const N: usize>(&mut self, values: [(u8, u64); N]) {
+        for (index, value) in values {
+            self.set_general(index, value);
+        }
+    }
     /// The instruction pointer; [`GuestCpu::pc`] has the base of CS added.
     fn rip(&self) -> u64;
     /// Sets the instruction pointer, and ends an interrupt shadow.
@@ -60,6 +67,11 @@ impl PcCpu for Vcpu {
     #[inline]
     fn set_general(&mut self, index: u8, value: u64) {
         self.set_general(index, value);
+    }
+
+    #[inline]
+    fn set_generals<const N: usize>(&mut self, values: [(u8, u64); N]) {
+        self.set_generals(values);
     }
 
     #[inline]

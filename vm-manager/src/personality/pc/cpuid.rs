@@ -142,6 +142,13 @@ impl Cpuid {
         table
     }
 
+    /// The answer where neither the subleaf nor the vCPU matters; `None`: see [`Self::answer`].
+    #[inline]
+    #[must_use]
+    pub fn fixed(&self, leaf: u32) -> Option<&Leaf> {
+        if leaf == 1 || has_subleaves(leaf) { None } else { self.first.get(place(leaf)?) }
+    }
+
     /// The answer to CPUID on a vCPU. Where there is nothing, all registers are zero.
     #[inline]
     #[must_use]

@@ -1,7 +1,7 @@
 //! What becomes of each exit that only x86 has.
 
 use super::cpu::PcCpu;
-use super::cpuid::VcpuState;
+use super::cpuid::{Leaf, VcpuState};
 use super::emulate::{Outcome, RegisterAccess};
 use super::{Pc, PcPlatform, registers};
 use crate::irqchip::lapic::{Effect, GeneralProtection};
@@ -119,19 +119,30 @@ impl<P: PcPlatform> Pc<P> {
     #[inline]
     fn cpuid(&self, core: &mut Core<P>) -> ControlFlow<Stop> {
         let leaf = core.cpu.general(general::RAX) as u32;
-        let subleaf = core.cpu.general(general::RCX) as u32;
-        let mut vcpu = VcpuState { apic_id: core.index.into(), cr4: 0, xcr0: 0 };
-        if matches!(leaf, 1 | 0xd) {
-            vcpu.cr4 = core.cpu.system(SystemRegister::Cr4);
-            vcpu.xcr0 = core.cpu.system(SystemRegister::Xcr0);
-        }
-        let answer = self.cpuid.answer(leaf, subleaf, &vcpu);
-        core.cpu.set_general(general::RAX, answer.eax.into());
-        core.cpu.set_general(general::RBX, answer.ebx.into());
-        core.cpu.set_general(general::RCX, answer.ecx.into());
-        core.cpu.set_general(general::RDX, answer.edx.into());
+        let answer = match self.cpuid.fixed(leaf) {
+            Some(answer) => *answer,
+            None => self.cpuid_of_vcpu(leaf, core),
+        };
+        core.cpu.set_generals([
+            (general::RAX, answer.eax.into()),
+            (general::RBX, answer.ebx.into()),
+            (general::RCX, answer.ecx.into()),
+            (general::RDX, answer.edx.into()),
+        ]);
         core.cpu.finish();
         Continue(())
+    }
+
+    /// An answer that depends on the subleaf, or on the vCPU.
+    #[inline(never)]
+    fn cpuid_of_vcpu(&self, leaf: u32, core: &Core<P>) -> Leaf {
+        let subleaf = core.cpu.general(general::RCX) as u32;
+        let vcpu = VcpuState {
+            apic_id: core.index.into(),
+            cr4: core.cpu.system(SystemRegister::Cr4),
+            xcr0: core.cpu.system(SystemRegister::Xcr0),
+        };
+        self.cpuid.answer(leaf, subleaf, &vcpu)
     }
 
     /// The task priority is lower than it was.

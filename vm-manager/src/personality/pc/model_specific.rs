@@ -31,8 +31,8 @@ impl<P: PcPlatform> Pc<P> {
         };
         match value {
             Ok(value) => {
-                core.cpu.set_general(general::RAX, value & 0xffff_ffff);
-                core.cpu.set_general(general::RDX, value >> 32);
+                let (low, high) = (value & 0xffff_ffff, value >> 32);
+                core.cpu.set_generals([(general::RAX, low), (general::RDX, high)]);
                 core.cpu.finish();
             }
             Err(GeneralProtection) => exits::protect(core),
