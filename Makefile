@@ -142,9 +142,9 @@ test-machine: ## Run the tests that boot Roost in emulators; TESTS=NAME selects.
 test-all: test ## The same as test, and every test that is slow.
 	$(RUN_TESTS) --ignored $(TESTS)
 
-bench: setup ## Measure, in counted instructions: a table here, JSON in build/bench.json.
+bench: setup ## Measure, in counted instructions: a table here, JSON in build/bench-$(ARCH).json.
 	@$(MAKE) --no-print-directory build bundle
-	@ROOST_BUILD=$(abspath build) $(CARGO) run --quiet --release -p machine-tests --bin bench -- build/bench.json
+	@ROOST_BUILD=$(abspath build) $(CARGO) run --quiet --release -p machine-tests --bin bench -- $(ARCH) build/bench-$(ARCH).json
 
 # Clippy sees each crate twice: on the host with its tests, and on the target as it is shipped.
 check: setup-tests xtask ## What must pass before a commit: format, lints on host and target, documentation, host tests.

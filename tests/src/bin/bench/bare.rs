@@ -11,6 +11,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(1200);
 
 /// A guest on a machine without a hypervisor.
 pub(crate) struct Bare<'a> {
+    /// The machine's architecture.
+    pub(crate) arch: Arch,
     /// Its kernel, as the build names it.
     pub(crate) kernel: &'a str,
     /// Its initrd, likewise.
@@ -26,16 +28,27 @@ pub(crate) struct Bare<'a> {
 impl Bare<'_> {
     /// Runs it until it has printed `last`, and returns what it printed.
     pub(crate) fn run_until(&self, last: &str) -> Option<String> {
-        let mut command = Command::new("qemu-system-aarch64");
-        command.args(["-M", "virt,gic-version=3", "-cpu", "cortex-a57", "-m", "256"]);
+        let mut command = match self.arch {
+            Arch::Aarch64 => {
+                let mut command = Command::new("qemu-system-aarch64");
+                command.args(["-M", "virt,gic-version=3", "-cpu", "cortex-a57"]);
+                command
+            }
+            Arch::X86_64 => {
+                let mut command = Command::new("qemu-system-x86_64");
+                command.args(["-M", "q35", "-cpu", "max"]);
+                command
+            }
+        };
+        command.args(["-m", "256"]);
         command.args(["-smp", &self.cpus.to_string(), "-nodefaults", "-display", "none"]);
         command.args(["-serial", "stdio", "-no-reboot"]).args(COUNTED);
         command
             .arg("-kernel")
-            .arg(built(Arch::Aarch64, self.kernel))
+            .arg(built(self.arch, self.kernel))
             .args(["-append", self.command_line]);
         if let Some(initrd) = self.initrd {
-            command.arg("-initrd").arg(built(Arch::Aarch64, initrd));
+            command.arg("-initrd").arg(built(self.arch, initrd));
         }
         if let Some(device_tree) = self.device_tree {
             command.arg("-dtb").arg(device_tree);

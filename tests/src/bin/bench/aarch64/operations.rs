@@ -55,6 +55,7 @@ poweroff
 /// Measures.
 pub(crate) fn measure() -> Vec<Figure> {
     let bare = Bare {
+        arch: Arch::Aarch64,
         kernel: "images/probe/probe.bin",
         initrd: None,
         command_line: "bench=all",

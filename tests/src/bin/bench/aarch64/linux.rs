@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use machine_tests::{Arch, Guests, Machine, build_directory};
 
+use super::device_tree;
 use crate::bare::{Bare, PATIENCE};
-use crate::device_tree;
 use crate::figure::{Figure, Unit};
 use crate::lines::counter;
 
@@ -72,6 +72,7 @@ fn on_roost(command_line: &str) -> Option<String> {
 
 fn on_bare_qemu(command_line: &str, device_tree: Option<&std::path::Path>) -> Option<String> {
     let bare = Bare {
+        arch: Arch::Aarch64,
         kernel: "images/linux/Image",
         initrd: Some("images/linux/initrd.cpio.gz"),
         command_line,
