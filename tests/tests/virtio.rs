@@ -12,13 +12,13 @@ fn does(roost: &mut Roost, command: &str) {
     roost.wait_for_text(NAME, "went 42 well");
 }
 
-/// What counts as activity of the device with this name.
+/// What the device with this name has done; null if there is none that counts.
 fn activity(roost: &mut Roost, name: &str) -> Value {
     let info = roost.json(&format!("vm info {NAME}"));
     let devices = info.get("devices").and_then(Value::as_array).cloned().unwrap_or_default();
     let is_it = |device: &&Value| device.get("name").and_then(Value::as_str) == Some(name);
     let found = devices.iter().find(is_it).and_then(|device| device.get("activity"));
-    found.unwrap_or_else(|| panic!("no {name} that counts in {devices:?}")).clone()
+    found.cloned().unwrap_or_default()
 }
 
 fn linux_lives_on_virtio_and_its_ram_disk_survives_a_reset(machine: Machine) {
