@@ -85,6 +85,11 @@ impl Pic8259 {
     }
 
     fn read(&mut self, block: Block, offset: u64) -> u8 {
+        let is_polled = match block {
+            Block::Master => self.master.is_polled(),
+            Block::Slave => self.slave.is_polled(),
+            Block::Levels => false,
+        };
         let value = match (block, offset) {
             (Block::Master, 0) => self.master.read_command(),
             (Block::Master, 1) => self.master.read_mask(),
@@ -94,8 +99,10 @@ impl Pic8259 {
             (Block::Levels, 1) => self.slave.levels(),
             (Block::Master | Block::Slave | Block::Levels, _) => isa::FLOATING,
         };
-        // A poll acknowledges.
-        self.update();
+        if is_polled {
+            // That acknowledged.
+            self.update();
+        }
         value
     }
 

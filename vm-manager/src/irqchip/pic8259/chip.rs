@@ -200,6 +200,12 @@ impl Chip {
     }
 
     /// The next read of either port answers a poll.
+    /// Whether the next read is a poll, which acknowledges.
+    #[inline]
+    pub(super) fn is_polled(&self) -> bool {
+        matches!(self.shows, Shows::Poll(_))
+    }
+
     pub(super) fn read_mask(&mut self) -> u8 {
         match self.shows {
             Shows::Poll(_) => self.read_command(),

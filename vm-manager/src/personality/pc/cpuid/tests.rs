@@ -213,3 +213,24 @@ proptest! {
         let _ = table.answer(leaf, subleaf, &VcpuState { apic_id: 1, cr4, xcr0 });
     }
 }
+
+#[test]
+fn a_fixed_answer_is_the_answer_whoever_asks() {
+    let cpuid = Cpuid::new(intel, &profile());
+    let other = VcpuState { apic_id: 1, cr4: u64::MAX, xcr0: 7 };
+    let basic = 0..0x40;
+    let fixed: Vec<u32> = basic
+        .chain(0x4000_0000..0x4000_0020)
+        .chain(0x8000_0000..0x8000_0020)
+        .filter(|leaf| cpuid.fixed(*leaf).is_some())
+        .collect();
+    assert!(fixed.len() > 80);
+    for leaf in fixed {
+        for subleaf in [0, 1, u32::MAX] {
+            for vcpu in [&VCPU, &other] {
+                let answer = cpuid.answer(leaf, subleaf, vcpu);
+                assert_eq!(cpuid.fixed(leaf), Some(&answer), "{leaf:#x}");
+            }
+        }
+    }
+}
