@@ -244,13 +244,16 @@ impl SvmCpu {
         self.go_on_at(self.vmcb().state.rip.wrapping_add(length));
     }
 
-    /// A step to behind 4 GiB, where only 64-bit code goes on, or of a guest that steps through its code: it gets #DB after each
-    /// instruction (APM vol. 2, 13.1.4).
+    /// A step to behind 4 GiB, where only 64-bit code goes on; out of a shadow that someone waits for; or of a guest that steps
+    /// through its code: it gets #DB after each instruction (APM vol. 2, 13.1.4).
     #[cold]
     #[inline(never)]
     fn finish_unusual(&mut self) {
         const STEP: u64 = 1 << 14;
         let size = self.code_size();
+        if self.nmi.is_in_shadow() {
+            self.leave_shadow();
+        }
         let Vmcb { control, state } = &mut self.block.get_mut().vmcb;
         if size == CodeSize::Legacy {
             state.rip &= 0xffff_ffff;
@@ -283,7 +286,10 @@ impl SvmCpu {
     #[inline]
     pub(in crate::arch::x86_64) fn can_take_interrupt(&self) -> bool {
         let Vmcb { control, state } = self.vmcb();
-        self.pending == 0 && state.rflags & flags::IF != 0 && control.interrupt_shadow & SHADOW == 0
+        self.pending == 0
+            && state.rflags & flags::IF != 0
+            && control.interrupt_shadow & SHADOW == 0
+            && !self.nmi.is_in_shadow()
     }
 
     pub(in crate::arch::x86_64) fn can_take_nmi(&self) -> bool {
@@ -293,6 +299,9 @@ impl SvmCpu {
 
     #[inline]
     pub(in crate::arch::x86_64) fn inject(&mut self, event: Event) {
+        if self.nmi.is_in_shadow() {
+            self.leave_shadow();
+        }
         if event.kind == EventKind::Nmi {
             self.block_nmi();
         }
@@ -314,18 +323,26 @@ impl SvmCpu {
         if self.window == Window::Interrupt {
             control.virtual_interrupt = virtual_interrupt::MASKING;
             control.intercepts_first &= !intercept::VIRTUAL_INTERRUPT;
+            control.clean.dirty(Group::Intercepts);
+            control.clean.dirty(Group::VirtualInterrupt);
+            self.give_step_up();
         }
-        if window == Window::Interrupt {
-            // The vector does not matter: before it is taken, the intercept tells.
-            control.virtual_interrupt = virtual_interrupt::MASKING | virtual_interrupt::pending(0);
-            control.intercepts_first |= intercept::VIRTUAL_INTERRUPT;
+        self.window = window;
+        match window {
+            Window::Interrupt => self.await_interrupt(),
+            Window::Nmi => self.await_nmi(),
+            Window::Closed => {}
         }
+    }
+
+    /// Has the CPU exit when it could take a virtual interrupt.
+    fn request_interrupt(&mut self) {
+        let control = &mut self.block.get_mut().vmcb.control;
+        // The vector does not matter: before it is taken, the intercept tells.
+        control.virtual_interrupt = virtual_interrupt::MASKING | virtual_interrupt::pending(0);
+        control.intercepts_first |= intercept::VIRTUAL_INTERRUPT;
         control.clean.dirty(Group::Intercepts);
         control.clean.dirty(Group::VirtualInterrupt);
-        self.window = window;
-        if window == Window::Nmi {
-            self.await_nmi();
-        }
     }
 }
 

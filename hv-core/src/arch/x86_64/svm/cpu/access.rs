@@ -27,6 +27,9 @@ impl SvmCpu {
         let Vmcb { control, state } = &mut self.block.get_mut().vmcb;
         state.rip = value;
         control.interrupt_shadow &= !SHADOW;
+        if self.nmi.is_in_shadow() {
+            self.leave_shadow();
+        }
     }
 
     pub(in crate::arch::x86_64) fn rflags(&self) -> u64 {

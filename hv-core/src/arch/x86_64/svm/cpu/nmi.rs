@@ -1,9 +1,12 @@
-//! Whether the guest can take an NMI. AMD APM vol. 2, 15.21.5.
+//! When the guest can take an NMI, and an interrupt that waits in a shadow. AMD APM vol. 2, 15.21.5.
 //!
 //! SVM without virtual NMIs does not know: NMIs are blocked from the one that is injected to the IRET that ends its handler, and
 //! IRET is intercepted before it is executed. It is executed in single-step mode then, and the #DB behind it tells.
+//!
+//! So it is with the instruction in the shadow of STI or of a load of SS. A virtual interrupt would wait for its end, but QEMU 7.2
+//! does not load the shadow at VMRUN: an interrupt between STI and HLT would come before the HLT, which then waits for nothing.
 
-use super::{Next, SvmCpu};
+use super::{Next, SHADOW, SvmCpu};
 use crate::arch::x86_64::event::{Event, Window};
 use crate::arch::x86_64::register::flags;
 use crate::arch::x86_64::svm::code::Named;
@@ -42,6 +45,12 @@ impl Nmi {
     pub(super) fn is_stepping(self) -> bool {
         matches!(self, Self::Stepping { .. })
     }
+
+    /// Whether the instruction in a shadow is stepped over.
+    #[inline(always)]
+    pub(super) fn is_in_shadow(self) -> bool {
+        matches!(self, Self::Stepping { over: Over::Shadowed, .. })
+    }
 }
 
 impl SvmCpu {
@@ -69,6 +78,38 @@ impl SvmCpu {
         }
     }
 
+    /// Someone waits until the guest can take an interrupt.
+    pub(super) fn await_interrupt(&mut self) {
+        let is_shadowed = self.vmcb().control.interrupt_shadow & SHADOW != 0;
+        if is_shadowed && self.nmi == Nmi::Open {
+            self.step(Over::Shadowed);
+        } else {
+            self.request_interrupt();
+        }
+    }
+
+    /// The instruction in the shadow was not executed by the guest: it was done for it, or raises an event. What waits for the
+    /// end of the shadow waits on.
+    #[cold]
+    pub(super) fn leave_shadow(&mut self) {
+        self.give_step_up();
+        match self.window {
+            Window::Interrupt => self.request_interrupt(),
+            // It can be taken now, and the next #DB tells.
+            Window::Nmi => self.await_nmi(),
+            Window::Closed => {}
+        }
+    }
+
+    /// Gives the guest its trap flag back, if it steps over an instruction in a shadow.
+    pub(super) fn give_step_up(&mut self) {
+        if let Nmi::Stepping { trap_flag, over: Over::Shadowed } = self.nmi {
+            let state = &mut self.block.get_mut().vmcb.state;
+            state.rflags = state.rflags & !flags::TF | trap_flag;
+            self.nmi = Nmi::Open;
+        }
+    }
+
     fn step(&mut self, over: Over) {
         let state = &mut self.block.get_mut().vmcb.state;
         self.nmi = Nmi::Stepping { trap_flag: state.rflags & flags::TF, over };
@@ -79,8 +120,14 @@ impl SvmCpu {
     pub(super) fn stepped(&mut self) -> Next {
         let Nmi::Stepping { trap_flag, over } = self.nmi else { return Next::Told };
         self.nmi = Nmi::Open;
-        let was_waited_for = self.window == Window::Nmi;
-        self.set_window(if was_waited_for { Window::Closed } else { self.window });
+        let awaited = match (self.window, over) {
+            (Window::Nmi, _) => Some(Named::Iret),
+            (Window::Interrupt, Over::Shadowed) => Some(Named::VirtualInterrupt),
+            (Window::Interrupt, Over::Iret) | (Window::Closed, _) => None,
+        };
+        if awaited.is_some() {
+            self.set_window(Window::Closed);
+        }
         let Vmcb { control, state } = &mut self.block.get_mut().vmcb;
         if over == Over::Shadowed {
             state.rflags = state.rflags & !flags::TF | trap_flag;
@@ -92,12 +139,9 @@ impl SvmCpu {
             state.dr6 &= !STEP;
             control.clean.dirty(Group::DebugRegisters);
         }
-        if was_waited_for {
-            // The exit is told as what was waited for.
-            self.block.get_mut().vmcb.control.exit_code = Named::Iret as u64;
-            Next::Told
-        } else {
-            Next::Again
-        }
+        let Some(code) = awaited else { return Next::Again };
+        // The exit is told as what was waited for.
+        self.block.get_mut().vmcb.control.exit_code = code as u64;
+        Next::Told
     }
 }

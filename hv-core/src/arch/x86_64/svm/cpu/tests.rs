@@ -182,6 +182,60 @@ fn nmis_are_blocked_until_the_handlers_iret_is_done() {
 }
 
 #[test]
+fn an_interrupt_waits_for_the_end_of_the_instruction_in_a_shadow() {
+    on_qemu(Start::startup(0), |cpu, _| {
+        cpu.set_rflags(flags::IF);
+        cpu.vmcb_mut().control.interrupt_shadow = SHADOW;
+        cpu.set_window(Window::Interrupt);
+        assert!(cpu.rflags() & flags::TF != 0);
+        // VMRUN has lost the shadow, and a host's interrupt came before the instruction.
+        cpu.vmcb_mut().control.interrupt_shadow = 0;
+        let _ = exit(cpu, INTERRUPT, 0, 0);
+        assert!(!cpu.can_take_interrupt());
+        let control = &cpu.vmcb().control;
+        assert_eq!(control.intercepts_first & intercept::VIRTUAL_INTERRUPT, 0);
+        assert_eq!(exit(cpu, DEBUG, 0, 0), Exit::Arch(ArchExit::InterruptWindow));
+        assert!(cpu.can_take_interrupt());
+        assert_eq!((cpu.rflags() & flags::TF, cpu.window), (0, Window::Closed));
+    });
+}
+
+#[test]
+fn an_instruction_in_a_shadow_that_exits_ends_it() {
+    on_qemu(Start::startup(0), |cpu, ram| {
+        ram.write(GuestPhysAddr(0x8000), &[0x0f, 0xa2]).unwrap();
+        for inject in [None, Some(Event::PROTECTION)] {
+            cpu.set_rip(0x8000);
+            cpu.set_rflags(flags::IF);
+            cpu.vmcb_mut().control.interrupt_shadow = SHADOW;
+            cpu.set_window(Window::Interrupt);
+            let _ = exit(cpu, CPUID, 0, 0);
+            match inject {
+                None => cpu.finish(),
+                Some(event) => cpu.inject(event),
+            }
+            assert_eq!(cpu.rflags() & flags::TF, 0);
+            assert_eq!(cpu.can_take_interrupt(), inject.is_none());
+            // Who waits is told, if it is not told now.
+            let control = &cpu.vmcb().control;
+            assert_eq!(control.intercepts_first & intercept::VIRTUAL_INTERRUPT, 1 << 4);
+            cpu.set_window(Window::Closed);
+            cpu.vmcb_mut().control.interrupt_shadow = 0;
+        }
+    });
+}
+
+#[test]
+fn who_no_longer_waits_gives_the_trap_flag_back() {
+    on_qemu(Start::startup(0), |cpu, _| {
+        cpu.vmcb_mut().control.interrupt_shadow = SHADOW;
+        cpu.set_window(Window::Interrupt);
+        cpu.set_window(Window::Closed);
+        assert_eq!((cpu.rflags() & flags::TF, cpu.nmi), (0, Nmi::Open));
+    });
+}
+
+#[test]
 fn a_step_in_the_shadow_gives_the_trap_flag_back() {
     on_qemu(Start::startup(0), |cpu, _| {
         cpu.vmcb_mut().control.interrupt_shadow = SHADOW;
