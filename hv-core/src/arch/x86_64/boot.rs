@@ -13,7 +13,6 @@ use crate::machine::{Machine, Range};
 use crate::memory;
 use crate::own_space::{self, Layout};
 use crate::paging::MapError;
-use crate::sync::Mutex;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -40,17 +39,6 @@ static NO_GUESTS: Once<virt::Unsupported> = Once::new();
 
 pub(super) fn why_no_guests() -> Option<String> {
     NO_GUESTS.get().map(|why| format!("{why}"))
-}
-
-/// What other CPUs noticed at their start.
-static NOTES: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-pub(super) fn note(text: String) {
-    NOTES.lock().push(text);
-}
-
-pub(super) fn take_notes() -> Vec<String> {
-    core::mem::take(&mut *NOTES.lock())
 }
 
 /// What stands in the way of starting.

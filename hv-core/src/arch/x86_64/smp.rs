@@ -24,6 +24,10 @@ pub(super) struct SecondaryBoot {
     pub(super) stack_top: u64,
     cpu: Option<&'static PerCpu>,
     arrival: AtomicU8,
+    /// Why it cannot run guests, while others can.
+    failed: Mutex<Option<virt::Unsupported>>,
+    /// What it calls itself.
+    name: Mutex<String>,
 }
 
 /// A CPU is still awaited,
@@ -86,7 +90,6 @@ pub(crate) fn start_cpus(main: fn(usize) -> !) -> (usize, Vec<String>) {
             Err(why) => notes.push(format!("the CPU of APIC {id} is left out: {why}")),
         }
     }
-    notes.extend(boot::take_notes());
     (running, notes)
 }
 
@@ -120,6 +123,8 @@ fn start_cpu(index: usize, apic_id: u32, page: u64) -> Result<(), String> {
         stack_top,
         cpu: Some(cpu),
         arrival: AtomicU8::new(AWAITED),
+        failed: Mutex::new(None),
+        name: Mutex::new(String::new()),
     }));
     let record = core::ptr::with_exposed_provenance_mut::<u64>(insn::secondary_record() as usize);
     // SAFETY: boot.S's variable; CPUs are started one by one, and one that was given up finds GIVEN_UP in a record or comes
@@ -134,6 +139,9 @@ fn start_cpu(index: usize, apic_id: u32, page: u64) -> Result<(), String> {
     let mut is_asked_again = Asked::Once;
     // Acquire: what it wrote before it came online is seen.
     while boot.arrival.load(Ordering::Acquire) == AWAITED {
+        if let Some(why) = *boot.failed.lock() {
+            return Err(format!("{why}"));
+        }
         let now = clock::now();
         if now > second && is_asked_again == Asked::Once {
             apic::send_startup(apic_id, page);
@@ -146,6 +154,7 @@ fn start_cpu(index: usize, apic_id: u32, page: u64) -> Result<(), String> {
         }
         insn::pause();
     }
+    ONLINE.lock().push((cpu, boot.name.lock().clone()));
     Ok(())
 }
 
@@ -159,25 +168,20 @@ enum Asked {
 pub(super) extern "C" fn secondary(boot: &'static SecondaryBoot) -> ! {
     if let Some(cpu) = boot.cpu {
         boot::init_this_cpu(cpu);
-        let name = percpu::name();
-        let problem = virt::enable_on_this_cpu();
-        if boot.arrival.load(Ordering::Relaxed) == AWAITED {
-            ONLINE.lock().push((cpu, name));
-            if let Err(why) = problem {
-                log_problem(cpu, &why);
-            }
-            if boot.settle(ONLINE_IN_TIME)
-                && let Some(main) = SECONDARY_MAIN.get()
-            {
-                main(cpu.index());
+        *boot.name.lock() = percpu::name();
+        match virt::enable_on_this_cpu() {
+            // Where no CPU runs guests, this one is as good as the others.
+            Err(why) if virt::kind().is_some() => *boot.failed.lock() = Some(why),
+            Ok(()) | Err(_) => {
+                if boot.settle(ONLINE_IN_TIME)
+                    && let Some(main) = SECONDARY_MAIN.get()
+                {
+                    main(cpu.index());
+                }
             }
         }
     }
     loop {
         insn::halt();
     }
-}
-
-fn log_problem(cpu: &PerCpu, why: &virt::Unsupported) {
-    boot::note(format!("CPU {}: {why}", cpu.index()));
 }
