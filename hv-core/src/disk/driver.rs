@@ -191,47 +191,56 @@ impl DiskDriver {
         self.flights.iter().position(Option::is_none).ok_or(Refusal::Busy)
     }
 
+    /// What a flight consists of, for the queue.
+    ///
+    /// # Safety
+    ///
+    /// The device does not have the flight, or it has ended it; and these are used for one call of the queue only.
+    unsafe fn parts<'a>(&self, index: usize, flight: &Flight) -> Parts<'a> {
+        let (header, status) = (self.part(index, 0, HEADER_BYTES), self.part(index, STATUS_AT, 1));
+        Parts {
+            // SAFETY: in our page, where each flight has its own part.
+            header: unsafe { &*header },
+            data: match flight.data {
+                None => Data::None,
+                // SAFETY: the flight's own memory.
+                Some((data, Direction::FromDevice)) => Data::In(unsafe { &mut *data }),
+                // SAFETY: the flight's own memory, or its part of our page.
+                Some((data, Direction::ToDevice)) => Data::Out(unsafe { &*data }),
+            },
+            // SAFETY: as the header.
+            status: unsafe { &mut *status },
+        }
+    }
+
     /// Puts a flight's parts into the queue.
     fn add(&mut self, index: usize, flight: &Flight) -> virtio_drivers::Result<u16> {
-        let (header, status) = (self.part(index, 0, HEADER_BYTES), self.part(index, STATUS_AT, 1));
-        // SAFETY: in our page, where each flight has its own part.
-        let header = unsafe { &*header };
-        // SAFETY: as above.
-        let status = unsafe { &mut *status };
-        // SAFETY: the parts are our page's and memory that the flight owns; nobody touches them until the queue gives the
-        // flight back.
-        unsafe {
-            match flight.data {
-                None => self.queue.add(&[header], &mut [status]),
-                Some((data, Direction::FromDevice)) => {
-                    self.queue.add(&[header], &mut [&mut *data, status])
-                }
-                Some((data, Direction::ToDevice)) => {
-                    self.queue.add(&[header, &*data], &mut [status])
-                }
-            }
+        // SAFETY: the device does not have it yet.
+        let Parts { header, data, status } = unsafe { self.parts(index, flight) };
+        match data {
+            // SAFETY: nobody touches the parts, which stay where they are, until the queue gives the flight back.
+            Data::None => unsafe { self.queue.add(&[header], &mut [status]) },
+            // SAFETY: as above.
+            Data::In(data) => unsafe { self.queue.add(&[header], &mut [data, status]) },
+            // SAFETY: as above.
+            Data::Out(data) => unsafe { self.queue.add(&[header, data], &mut [status]) },
         }
     }
 
     /// Takes the flight out of the queue; returns how many bytes the device has written.
     fn pop(&mut self, index: usize, flight: &Flight) -> virtio_drivers::Result<u32> {
-        let (header, status) = (self.part(index, 0, HEADER_BYTES), self.part(index, STATUS_AT, 1));
         let token = flight.token;
-        // SAFETY: as in `add`.
-        let header = unsafe { &*header };
-        // SAFETY: as in `add`.
-        let status = unsafe { &mut *status };
-        // SAFETY: they are the parts that `add` has put in under this token.
-        unsafe {
-            match flight.data {
-                None => self.queue.pop_used(token, &[header], &mut [status]),
-                Some((data, Direction::FromDevice)) => {
-                    self.queue.pop_used(token, &[header], &mut [&mut *data, status])
-                }
-                Some((data, Direction::ToDevice)) => {
-                    self.queue.pop_used(token, &[header, &*data], &mut [status])
-                }
-            }
+        // SAFETY: the queue says that the device has ended what has this token.
+        let Parts { header, data, status } = unsafe { self.parts(index, flight) };
+        match data {
+            // SAFETY: they are the parts that `add` has put in under this token.
+            Data::None => unsafe { self.queue.pop_used(token, &[header], &mut [status]) },
+            // SAFETY: as above.
+            Data::In(data) => unsafe { self.queue.pop_used(token, &[header], &mut [data, status]) },
+            // SAFETY: as above.
+            Data::Out(data) => unsafe {
+                self.queue.pop_used(token, &[header, data], &mut [status])
+            },
         }
     }
 
@@ -284,6 +293,19 @@ impl DiskDriver {
     pub(super) fn set_serial(&mut self, serial: String) {
         self.info.serial = serial;
     }
+}
+
+/// What the queue is given of a flight.
+struct Parts<'a> {
+    header: &'a [u8],
+    data: Data<'a>,
+    status: &'a mut [u8],
+}
+
+enum Data<'a> {
+    None,
+    In(&'a mut [u8]),
+    Out(&'a [u8]),
 }
 
 impl Drop for DiskDriver {
