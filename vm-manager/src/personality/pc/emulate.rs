@@ -1,7 +1,7 @@
 //! Instructions that access what is not RAM: no hardware says what they do, so that is found out here.
 //!
 //! The instruction is fetched through the guest's page tables ([`walk`](hv_core::arch::x86_64::walk)), decoded
-//! ([`decode`]), and done ([`perform`], [`string`]); most of them were met just before ([`cache`]). All of it sees a guest that may change its code and its tables meanwhile:
+//! (`decode`), and done (`perform`, `string`); most of them were met just before (`cache`). All of it sees a guest that may change its code and its tables meanwhile:
 //! what does not fit to the exit is left to the guest's CPU to try again. However long a string is, one exit does a part of
 //! it that is bounded.
 
