@@ -149,9 +149,9 @@ impl Roost {
     /// Waits until a VM that runs the probe's test `pause` has ticked twice from now on.
     pub fn wait_for_ticks(&mut self, name: &str) {
         let log = self.log(name);
-        // The last line may have been cut while it was written.
+        // The last line may have been cut while it was written, and the oldest while it was read.
         let number = |rest: &str| rest.split_once(' ').and_then(|(number, _)| number.parse().ok());
-        let last: u64 = log.split("probe: tick ").filter_map(number).max().unwrap_or(0);
+        let last: u64 = log.split("probe: tick ").filter_map(number).last().unwrap_or(0);
         self.wait_for_text(name, &format!("probe: tick {} ", last + 2));
     }
 

@@ -437,6 +437,23 @@ fn logs_of_consoles_are_shown_without_attaching() {
 }
 
 #[test]
+fn a_log_that_is_overwritten_while_it_is_shown_says_so() {
+    let mut user = user();
+    let lines: String = (100..200).map(|n| format!("line {n}\r\n")).collect();
+    user.host.prints(1, lines.repeat(3));
+    user.host.vm(1).drops_per_read = 700;
+    let log = says(&mut user, "vm log 1");
+    let (before, after) = log.split_once("\n[188 bytes of output were lost]\n").unwrap();
+    assert!(before.starts_with("line 170\n"), "{log}");
+    assert!(after.starts_with("line 140\n"), "{log}");
+
+    // The last lines are looked for where they are, not counted from the first.
+    user.host.vm(1).dropped = 0;
+    user.host.vm(1).drops_per_read = 10;
+    assert_eq!(says(&mut user, "vm log 1 --lines 2"), "line 198\nline 199\n");
+}
+
+#[test]
 fn roosts_own_log_is_shown() {
     let mut user = user();
     assert_eq!(says(&mut user, "log show --json"), "[]\n");

@@ -17,6 +17,8 @@ pub(crate) struct FakeVm {
     pub(crate) printed: Vec<u8>,
     /// How much of that is no longer kept.
     pub(crate) dropped: usize,
+    /// How much more of it is gone at each read.
+    pub(crate) drops_per_read: usize,
     /// What was typed on its console.
     pub(crate) typed: Vec<u8>,
     /// How many bytes it accepts before it accepts no more.
@@ -83,6 +85,7 @@ impl FakeHost {
             },
             printed: Vec::new(),
             dropped: 0,
+            drops_per_read: 0,
             typed: Vec::new(),
             appetite: usize::MAX,
             reason: None,
@@ -270,7 +273,10 @@ impl Host for FakeHost {
     }
 
     fn console_read(&mut self, vm: VmId, cursor: &mut Cursor, buf: &mut [u8]) -> ConsoleRead {
-        let Some(vm) = self.find(vm) else { return ConsoleRead::default() };
+        let Some(vm) = self.vms.iter_mut().find(|other| other.summary.id == vm) else {
+            return ConsoleRead::default();
+        };
+        vm.dropped = (vm.dropped + vm.drops_per_read).min(vm.printed.len());
         let from = cursor.0.max(vm.dropped as u64);
         let lost = if *cursor == Cursor::OLDEST { 0 } else { from - cursor.0 };
         let rest = &vm.printed[usize::try_from(from).unwrap()..];
