@@ -115,7 +115,6 @@ impl Disks {
     /// # Errors
     ///
     /// Says what is wrong, and what there is.
-    #[expect(dead_code, reason = "configurations cannot name it yet")]
     pub(crate) fn open_disk(
         &self,
         name: &str,
@@ -136,7 +135,6 @@ impl Disks {
     /// # Errors
     ///
     /// Says what is wrong, and what there is.
-    #[expect(dead_code, reason = "configurations cannot name it yet")]
     pub(crate) fn open_partition(
         &self,
         label: &str,

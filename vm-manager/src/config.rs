@@ -20,7 +20,8 @@
 //! address = 0x48000000
 //!
 //! [[disk]]                        # a virtio disk; the first is /dev/vda
-//! backing = "ram:64M"             # zeroes at first; or "image:disk.img", a file of images/, which stays as it is
+//! backing = "ram:64M"             # zeroes at first; or "image:disk.img", a file of images/, which stays as it is;
+//!                                 # or "disk:vda", a disk of the host; or "partition:LABEL", one of its partitions
 //! readonly = false
 //!
 //! [cpu]

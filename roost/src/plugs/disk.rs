@@ -1,6 +1,7 @@
 //! A VM's disks: block devices, and what is behind them. A disk lives as long as its VM: a reset leaves it as it is.
 
 use super::{Slot, wiring};
+use crate::disks;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -11,7 +12,7 @@ use virtio::disk::buffer::PoolSize;
 use virtio::disk::image::Image;
 use virtio::disk::overlay::{Overlay, RamDisk};
 use virtio::disk::page::PageStore;
-use virtio::disk::{Disk, DiskError, SECTOR_BYTES};
+use virtio::disk::{Access, Disk, DiskError, SECTOR_BYTES};
 use vm_manager::config::{Backing, DiskAccess, DiskConfig};
 use vm_manager::load::Source;
 use vm_manager::plug::{Order, Plug, Plugged, Socket};
@@ -26,6 +27,8 @@ pub(super) struct DiskPlug {
 
 impl DiskPlug {
     pub(super) fn new(order: &Order<'_>, config: &DiskConfig) -> Result<Self, String> {
+        let user = order.config.name.as_str();
+        let disks = disks::get();
         let (disk, name) = match &config.backing {
             Backing::Ram(bytes) => {
                 let disk = RamDisk::empty(Pages, bytes / SECTOR_BYTES);
@@ -36,8 +39,14 @@ impl DiskPlug {
                 let name = path.rsplit('/').next().unwrap_or_default();
                 (with_access(Overlay::new(Pages, SourceImage(source)), config.access), name)
             }
+            Backing::Disk(name) => {
+                (disks.open_disk(name, access(config.access), user), name.as_str())
+            }
+            Backing::Partition(label) => {
+                (disks.open_partition(label, access(config.access), user), label.as_str())
+            }
         };
-        let disk = disk.map_err(|error| order.config.error_in_disk(config, &error.to_string()));
+        let disk = disk.map_err(|problem| order.config.error_in_disk(config, &problem));
         Ok(Self {
             disk: disk.map_err(|error| error.to_string())?,
             name: name.into(),
@@ -61,11 +70,19 @@ impl Plug for DiskPlug {
     }
 }
 
+/// What is asked of a disk of the host.
+fn access(access: DiskAccess) -> Access {
+    match access {
+        DiskAccess::ReadWrite => Access::ReadWrite,
+        DiskAccess::ReadOnly => Access::ReadOnly,
+    }
+}
+
 fn with_access<I: Image + 'static>(
     disk: Result<Overlay<Pages, I>, DiskError>,
     access: DiskAccess,
-) -> Result<Arc<dyn Disk>, DiskError> {
-    let disk = disk?;
+) -> Result<Arc<dyn Disk>, String> {
+    let disk = disk.map_err(|error| error.to_string())?;
     Ok(match access {
         DiskAccess::ReadWrite => Arc::new(disk),
         DiskAccess::ReadOnly => Arc::new(disk.read_only()),

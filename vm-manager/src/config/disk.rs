@@ -12,6 +12,10 @@ pub enum Backing {
     Ram(u64),
     /// In an image, by its path below `images/`. What the guest writes is kept in memory, and the image stays as it is.
     Image(String),
+    /// All of a disk of the host, by its name, such as `vda`.
+    Disk(String),
+    /// The partition of a disk of the host that has this label.
+    Partition(String),
 }
 
 /// What a guest may do with a disk.

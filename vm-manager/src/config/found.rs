@@ -145,13 +145,16 @@ impl<'a> Found<'a> {
                 .filter(|bytes| bytes.is_multiple_of(DISK_MIN))
                 .map(Backing::Ram),
             "image" => Found::Text(rest).path().ok().map(|path| Backing::Image(path.to_owned())),
+            "disk" if !rest.is_empty() => Some(Backing::Disk(rest.to_owned())),
+            "partition" if !rest.is_empty() => Some(Backing::Partition(rest.to_owned())),
             _ => None,
         });
         backing.ok_or_else(|| {
             let (min, max) = (shown(DISK_MIN), shown(DISK_MAX));
             self.refuse(&format!(
-                "\"ram:SIZE\" of {min} to {max} in steps of {min}, such as \"ram:64M\", and \
-                 \"image:PATH\" of a file in images/"
+                "\"ram:SIZE\" of {min} to {max} in steps of {min}, such as \"ram:64M\", \
+                 \"image:PATH\" of a file in images/, \"disk:NAME\" of a disk of the host and \
+                 \"partition:LABEL\" of one of its partitions"
             ))
         })
     }

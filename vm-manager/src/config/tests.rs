@@ -113,6 +113,17 @@ fn disks_console_and_entropy_arrive() {
 }
 
 #[test]
+fn a_disk_can_be_one_of_the_host_or_a_part_of_it() {
+    let backing = |text: &str| {
+        let text = format!("{MINIMAL}\n[[disk]]\nbacking = \"{text}\"\n");
+        VmConfig::parse("a.toml", text.as_bytes()).map(|config| config.disks[0].backing.clone())
+    };
+    assert_eq!(backing("disk:vda"), Ok(Backing::Disk("vda".into())));
+    assert_eq!(backing("partition:a b:c"), Ok(Backing::Partition("a b:c".into())));
+    assert!(backing("disk:").is_err() && backing("partition:").is_err());
+}
+
+#[test]
 fn the_example_in_the_readme_is_valid() {
     let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
     let readme = std::fs::read_to_string(readme).unwrap();
@@ -218,7 +229,7 @@ fn a_value_out_of_range_says_what_was_found_and_what_is_allowed() {
         ("rng = 1", "linux.toml:1: rng: found 1, allowed true, false"),
         (
             "[[disk]]\nbacking = \"ram:1\"",
-            "linux.toml:2: disk.backing: found 'ram:1', allowed \"ram:SIZE\" of 4K to 64G in steps of 4K, such as \"ram:64M\", and \"image:PATH\" of a file in images/",
+            "linux.toml:2: disk.backing: found 'ram:1', allowed \"ram:SIZE\" of 4K to 64G in steps of 4K, such as \"ram:64M\", \"image:PATH\" of a file in images/, \"disk:NAME\" of a disk of the host and \"partition:LABEL\" of one of its partitions",
         ),
         (
             "[[disk]]\nreadonly = true",
