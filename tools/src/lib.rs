@@ -7,6 +7,7 @@ pub mod bundle;
 pub mod cpio;
 mod error;
 pub mod flatten;
+pub mod gpt;
 pub mod lint;
 pub mod manifest;
 pub mod multiboot;
