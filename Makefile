@@ -12,10 +12,12 @@ CPU ?=
 CMD ?=
 APPEND ?=
 AUTOSTART ?=
+DISK ?=
+PARTITIONS ?=
 TESTS ?=
 # Where a UART is if there is no device tree to say so: QEMU's. For another board, `make build ROOST_EARLYCON=0x...`, or empty.
 ROOST_EARLYCON ?= 0x09000000
-export ARCH ARCHES MACHINE CPUS MEM GIC CPU CMD APPEND ROOST_EARLYCON
+export ARCH ARCHES MACHINE CPUS MEM GIC CPU CMD APPEND DISK ROOST_EARLYCON
 
 TARGET_aarch64 := aarch64-unknown-none-softfloat
 TARGET_x86_64 := x86_64-unknown-none
@@ -50,7 +52,7 @@ CARGO ?= cargo
 CARGO_BARE ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-machine setup-tests build xtask guests image bundle iso run test test-host test-machine test-all bench check check-target fmt clean
+.PHONY: help setup setup-machine setup-tests build xtask guests image bundle disk iso run test test-host test-machine test-all bench check check-target fmt clean
 
 help: ## Explain the targets and the variables.
 	@echo "Targets:"
@@ -65,6 +67,8 @@ help: ## Explain the targets and the variables.
 	@echo "  CMD='...'        shell commands that Roost runs at boot:"
 	@echo "                   make run CMD='vm create linux; vm start linux'"
 	@echo "  AUTOSTART=FILE   a script for the bundle, which Roost runs at boot"
+	@echo "  DISK=FILE        a disk for the machine, such as the one of 'make disk'"
+	@echo "  PARTITIONS='...' more partitions for 'make disk', each LABEL=KIND:SIZE:SOURCE: debian=image::FILE, data=empty:64M"
 	@echo "  APPEND='...'     more of Roost's own command line"
 	@echo "  TESTS=NAME       which machine tests to run: those whose name has NAME in it"
 
@@ -116,6 +120,14 @@ image: guests $(IMAGES)/linux/initrd.cpio.gz ## Build the guests: Linux, hello a
 
 bundle: image ## Pack configurations and guests into what Roost gets as initrd.
 	@$(XTASK) bundle $(BUILD)/bundle.cpio configs/$(ARCH) $(IMAGES) $(AUTOSTART)
+
+# Its first partition holds what a bundle does: configs/ and images/.
+disk: image ## Make a disk with a bundle on it (ext4): build/ARCH/disk.img.
+	@tools/setup.sh disk
+	@rm -rf $(BUILD)/disk && mkdir -p $(BUILD)/disk/images
+	@cp -r configs/$(ARCH) $(BUILD)/disk/configs && cp -rl $(IMAGES)/. $(BUILD)/disk/images
+	@$(XTASK) disk $(BUILD)/disk.img roost=ext4::$(BUILD)/disk $(PARTITIONS)
+	@rm -rf $(BUILD)/disk
 
 iso: ## Make a bootable image for PCs (BIOS and UEFI): build/x86_64/roost.iso.
 ifneq ($(ARCH),x86_64)

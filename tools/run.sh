@@ -4,7 +4,7 @@
 #   tools/run.sh BUILD-DIRECTORY
 #
 # From the environment: ARCH, MACHINE (qemu, bochs), CPUS, MEM, GIC, CPU, CMD (shell commands to run at boot), APPEND
-# (more of Roost's command line), QEMU_FLAGS. The exit status is what the shell's `exit CODE` says.
+# (more of Roost's command line), DISK (the file of a disk, in QEMU), QEMU_FLAGS. The exit status is what the shell's `exit CODE` says.
 set -eu
 
 build=$1
@@ -13,6 +13,20 @@ append=${APPEND:-}
 if [ -n "${CMD:-}" ]; then
     quoted=$(printf '%s' "$CMD" | sed 's/\\/\\\\/g; s/"/\\"/g')
     append="$append roost.cmd=\"$quoted\""
+fi
+
+# Roost flushes a disk when its guests do: the file is as safe as they are.
+disk=
+if [ -n "${DISK:-}" ]; then
+    [ -e "$DISK" ] || { echo "run: $DISK: there is no such file; 'make disk' makes build/$arch/disk.img" >&2; exit 1; }
+    case $DISK in
+        *[[:space:],]*) echo "run: DISK=$DISK: QEMU wants a name without blanks and commas" >&2; exit 1 ;;
+    esac
+    disk="-drive file=$DISK,if=none,id=disk,format=raw"
+    case $arch in
+        x86_64) disk="$disk -device virtio-blk-pci,drive=disk" ;;
+        *) disk="$disk -device virtio-blk-device,drive=disk" ;;
+    esac
 fi
 
 announce() {
@@ -40,7 +54,7 @@ run_qemu_x86_64() {
     qemu-system-x86_64 -M q35 $accelerator -smp "${CPUS:-2}" -m "${MEM:-2G}" \
         -nodefaults -display none -serial mon:stdio \
         -device isa-debug-exit,iobase=0xf4,iosize=4 \
-        -kernel "$build/roost.elf" -initrd "$build/bundle.cpio" -append "$append" ${QEMU_FLAGS:-} || status=$?
+        -kernel "$build/roost.elf" -initrd "$build/bundle.cpio" -append "$append" $disk ${QEMU_FLAGS:-} || status=$?
     if [ $status -gt 1 ] && [ $((status % 2)) = 1 ]; then
         status=$((status / 2))
     fi
@@ -48,12 +62,12 @@ run_qemu_x86_64() {
 }
 
 run_qemu_aarch64() {
-    # shellcheck disable=SC2086 # QEMU_FLAGS is a list of words
+    # shellcheck disable=SC2086 # lists of words
     exec qemu-system-aarch64 \
         -M "virt,virtualization=on,gic-version=${GIC:-3}" -cpu "${CPU:-cortex-a57}" -smp "${CPUS:-2}" -m "${MEM:-2G}" \
         -nodefaults -display none -serial mon:stdio \
         -semihosting-config enable=on,target=native \
-        -kernel "$build/roost.bin" -initrd "$build/bundle.cpio" -append "$append" ${QEMU_FLAGS:-}
+        -kernel "$build/roost.bin" -initrd "$build/bundle.cpio" -append "$append" $disk ${QEMU_FLAGS:-}
 }
 
 case "$arch,${MACHINE:-qemu}" in

@@ -4,7 +4,7 @@
 #
 #   tools/setup.sh WHAT...
 #
-# WHAT: aarch64 or x86_64 (all that is used for it), or parts of the latter: qemu-x86_64, bochs, iso.
+# WHAT: aarch64 or x86_64 (all that is used for it), or parts of the latter: qemu-x86_64, bochs, iso, disk.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -54,8 +54,13 @@ missing_for() {
             has xorriso || echo xorriso
             has mformat || echo mtools
             ;;
+        disk)
+            # Debian has it where only root's PATH leads.
+            has mke2fs || [ -x /usr/sbin/mke2fs ] || [ -x /sbin/mke2fs ] || echo e2fsprogs
+            has mformat || echo mtools
+            ;;
         *)
-            say "what is $1? There are aarch64, x86_64, qemu-x86_64, bochs, iso"
+            say "what is $1? There are aarch64, x86_64, qemu-x86_64, bochs, iso, disk"
             exit 1
             ;;
     esac

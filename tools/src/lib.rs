@@ -5,6 +5,7 @@
 pub mod bochs;
 pub mod bundle;
 pub mod cpio;
+pub mod disk;
 mod error;
 pub mod flatten;
 pub mod gpt;

@@ -6,6 +6,7 @@
 //! xtask multiboot ELF OUT                         a multiboot image of an ELF
 //! xtask cpio OUT < MANIFEST                       a reproducible newc archive
 //! xtask bundle OUT CONFIGS IMAGES [AUTOSTART]     what Roost gets as initrd
+//! xtask disk OUT PARTITION...                    a disk with partitions, see `disk.rs`
 //! xtask bochs ISO CPUS MEMORY MODEL               Bochs with its serial port on this terminal
 //! xtask lint [ROOT]                               whether the sources keep the rules of the house
 //! ```
@@ -18,13 +19,14 @@ use std::process::ExitCode;
 
 use xtask::bochs::{self, Bochs, Pace, Verdict};
 use xtask::bundle::Bundle;
+use xtask::disk::{self, Partition};
 use xtask::lint::{self, Severity};
 use xtask::terminal::{self, RawTerminal};
 use xtask::{Error, cpio, flatten, manifest, multiboot, strip};
 
 const USAGE: &str = "usage: xtask flatten|strip|multiboot ELF OUT | xtask cpio OUT < MANIFEST | \
                      xtask bundle OUT CONFIGS IMAGES [AUTOSTART] | \
-                     xtask bochs ISO CPUS MEMORY MODEL | xtask lint [ROOT]";
+                     xtask disk OUT LABEL=KIND:SIZE:SOURCE... | xtask bochs ISO CPUS MEMORY MODEL | xtask lint [ROOT]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -67,6 +69,13 @@ fn build(arguments: &[&str]) -> Result<(), Error> {
                 bundle = bundle.file("autostart", read(Path::new(script))?);
             }
             write(Path::new(out), &bundle.archive()?)
+        }
+        ["disk", out, partitions @ ..] if !partitions.is_empty() => {
+            let partitions: Result<Vec<Partition>, Error> =
+                partitions.iter().map(|text| Partition::parse(text)).collect();
+            let partial = Path::new(out).with_added_extension("partial");
+            disk::build(&partial, &partitions?)?;
+            fs::rename(&partial, out).map_err(|e| Error::io(out, &e))
         }
         ["lint"] => lint(Path::new(".")),
         ["lint", root] => lint(Path::new(root)),
