@@ -15,6 +15,7 @@ AUTOSTART ?=
 DISK ?=
 PARTITIONS ?=
 TESTS ?=
+BENCH ?=
 # Where a UART is if there is no device tree to say so: QEMU's. For another board, `make build ROOST_EARLYCON=0x...`, or empty.
 ROOST_EARLYCON ?= 0x09000000
 export ARCH ARCHES MACHINE CPUS MEM GIC CPU CMD APPEND DISK ROOST_EARLYCON
@@ -70,6 +71,7 @@ help: ## Explain the targets and the variables.
 	@echo "  DISK=FILE        a disk for the machine, such as the one of 'make disk'"
 	@echo "  PARTITIONS='...' more partitions for 'make disk', each LABEL=KIND:SIZE:SOURCE: debian=image::FILE, data=empty:64M"
 	@echo "  APPEND='...'     more of Roost's own command line"
+	@echo "  BENCH=virtio     what to measure; everything if left out"
 	@echo "  TESTS=NAME       which machine tests to run: those whose name has NAME in it"
 
 setup: ## Install what is missing (on Debian and Ubuntu), or say what is.
@@ -156,7 +158,7 @@ test-all: test ## The same as test, and every test that is slow.
 
 bench: setup ## Measure, in counted instructions: a table here, JSON in build/bench-$(ARCH).json.
 	@$(MAKE) --no-print-directory build bundle
-	@ROOST_BUILD=$(abspath build) $(CARGO) run --quiet --release -p machine-tests --bin bench -- $(ARCH) build/bench-$(ARCH).json
+	@ROOST_BUILD=$(abspath build) $(CARGO) run --quiet --release -p machine-tests --bin bench -- $(ARCH) build/bench-$(ARCH).json $(BENCH)
 
 # Clippy sees each crate twice: on the host with its tests, and on the target as it is shipped.
 check: setup-tests xtask ## What must pass before a commit: format, lints on host and target, documentation, host tests.

@@ -2,6 +2,9 @@
 
 use core::arch::{asm, global_asm};
 
+pub(crate) const IO_SETUP: usize = 0;
+pub(crate) const IO_SUBMIT: usize = 2;
+pub(crate) const IO_GETEVENTS: usize = 4;
 pub(crate) const OPENAT: usize = 56;
 pub(crate) const LSEEK: usize = 62;
 pub(crate) const READ: usize = 63;
@@ -10,6 +13,9 @@ pub(crate) const PPOLL: usize = 73;
 pub(crate) const EXIT: usize = 93;
 pub(crate) const RT_SIGACTION: usize = 134;
 pub(crate) const EXECVE: usize = 221;
+
+/// Past the page cache (arch/arm64/include/uapi/asm/fcntl.h).
+pub(crate) const O_DIRECT: usize = 0o200_000;
 
 global_asm!(
     ".globl _start",

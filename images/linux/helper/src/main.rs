@@ -6,6 +6,9 @@
 //! helper wait-edge FILE   returns when the GPIO whose `value` file this is has become 1
 //! helper wait-key FILE    returns when the power key of this input device is pressed
 //! helper run FILE ...     becomes that program, interruptible by Ctrl-C again: a shell's background job is not
+//! helper load FILE read|write sequential|random BYTES DEPTH COUNT
+//!                         makes so many requests of so many bytes to a disk, so many at once
+//! helper lines COUNT      writes so many lines of 80 characters
 //! ```
 #![no_std]
 #![no_main]
@@ -13,6 +16,7 @@
 #[cfg_attr(target_arch = "aarch64", path = "aarch64.rs")]
 #[cfg_attr(target_arch = "x86_64", path = "x86_64.rs")]
 mod arch;
+mod load;
 
 use core::ffi::{CStr, c_char};
 use core::panic::PanicInfo;
@@ -46,15 +50,55 @@ extern "C" fn helper_main(count: usize, arguments: *const *const c_char) -> usiz
         (Some(b"run"), Some(file)) => {
             run(file, arguments.wrapping_add(2), arguments.wrapping_add(count + 1))
         }
+        (Some(b"load"), Some(file)) => {
+            let number = |index| number(argument(index)?.to_bytes());
+            let word = |index| argument(index).map(CStr::to_bytes);
+            load(file, [word(3), word(4)], [number(5), number(6), number(7)])
+        }
+        (Some(b"lines"), Some(count)) => number(count.to_bytes()).and_then(load::lines),
         _ => None,
     };
     if done.is_some() { 0 } else { 1 }
 }
 
 fn counter() -> Option<()> {
-    let mut value = arch::counter();
-    let mut text = [b'\n'; 21];
-    let mut start = text.len() - 1;
+    print_number(arch::counter())?;
+    print("\n")
+}
+
+fn load(file: &CStr, words: [Option<&[u8]>; 2], numbers: [Option<usize>; 3]) -> Option<()> {
+    let [direction, order] = words;
+    let [bytes, depth, count] = numbers;
+    let direction = match direction? {
+        b"read" => load::Direction::Read,
+        b"write" => load::Direction::Write,
+        _ => return None,
+    };
+    let order = match order? {
+        b"sequential" => load::Order::Sequential,
+        b"random" => load::Order::Random,
+        _ => return None,
+    };
+    load::disk(file, load::Load { direction, order, bytes: bytes?, depth: depth?, count: count? })
+}
+
+fn number(digits: &[u8]) -> Option<usize> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_usize, |value, digit| {
+        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        value.checked_mul(10)?.checked_add(usize::from(digit))
+    })
+}
+
+fn print(text: &str) -> Option<()> {
+    check(call(WRITE, [1, text.as_ptr().addr(), text.len(), 0])).map(|_| ())
+}
+
+fn print_number(mut value: u64) -> Option<()> {
+    let mut text = [0; 20];
+    let mut start = text.len();
     loop {
         start -= 1;
         *text.get_mut(start)? = b'0' + (value % 10) as u8;
@@ -63,8 +107,7 @@ fn counter() -> Option<()> {
             break;
         }
     }
-    let text = text.get(start..)?;
-    check(call(WRITE, [1, text.as_ptr().addr(), text.len(), 0])).map(|_| ())
+    print(core::str::from_utf8(text.get(start..)?).ok()?)
 }
 
 /// Sysfs reports an edge as an exceptional condition of the file (Documentation/admin-guide/gpio/sysfs.rst).

@@ -9,8 +9,14 @@ pub(crate) const LSEEK: usize = 8;
 pub(crate) const RT_SIGACTION: usize = 13;
 pub(crate) const EXECVE: usize = 59;
 pub(crate) const EXIT: usize = 60;
+pub(crate) const IO_SETUP: usize = 206;
+pub(crate) const IO_GETEVENTS: usize = 208;
+pub(crate) const IO_SUBMIT: usize = 209;
 pub(crate) const OPENAT: usize = 257;
 pub(crate) const PPOLL: usize = 271;
+
+/// Past the page cache (arch/x86 has the generic flags of open).
+pub(crate) const O_DIRECT: usize = 0o40_000;
 
 global_asm!(
     ".globl _start",

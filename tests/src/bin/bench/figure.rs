@@ -13,6 +13,8 @@ pub(crate) enum Unit {
     Bytes,
     /// Hundredths of something else.
     Percent,
+    /// How many for each request.
+    PerRequest,
 }
 
 impl Unit {
@@ -21,6 +23,7 @@ impl Unit {
             Self::Instructions => "instructions",
             Self::Bytes => "bytes",
             Self::Percent => "percent",
+            Self::PerRequest => "per request",
         }
     }
 }
@@ -29,7 +32,7 @@ impl Unit {
 #[derive(Clone, Debug)]
 pub(crate) struct Figure {
     /// Its name, the same in the table and in JSON.
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     /// What it counts.
     pub(crate) unit: Unit,
     /// What was measured; `None` when the measurement failed.
@@ -54,7 +57,7 @@ pub(crate) fn to_table(figures: &[Figure]) -> String {
     let rows = figures.iter().map(|figure| {
         let show =
             |value: Option<f64>| value.map_or("-".into(), |value| number(value, figure.unit));
-        [figure.name.into(), show(figure.bare), show(figure.value), show(figure.target)]
+        [figure.name.clone(), show(figure.bare), show(figure.value), show(figure.target)]
     });
     let rows: Vec<[String; 4]> = row.into_iter().chain(rows).collect();
     let width =
@@ -98,6 +101,7 @@ pub(crate) fn to_json(figures: &[Figure]) -> String {
 fn number(value: f64, unit: Unit) -> String {
     match unit {
         Unit::Percent => format!("{value:+.2} %"),
+        Unit::PerRequest => format!("{value:.3}"),
         Unit::Instructions if value < 100.0 => format!("{value:.1}"),
         Unit::Instructions => grouped(value.round() as u64),
         Unit::Bytes => format!("{} KiB", grouped(value as u64 / 1024)),

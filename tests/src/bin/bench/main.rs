@@ -1,10 +1,10 @@
 //! Measures Roost in counted instructions: prints a table, and writes JSON.
 //!
 //! ```text
-//! bench ARCH [OUT.json]
+//! bench ARCH [OUT.json [virtio]]
 //! ```
 //!
-//! QEMU counts (`-icount shift=0`): a nanosecond of virtual time is an executed instruction, so figures repeat to the last
+//! The last word leaves out all but virtio. QEMU counts (`-icount shift=0`): a nanosecond of virtual time is an executed instruction, so figures repeat to the last
 //! digit. What happens while all CPUs sleep costs the time until the next event: Linux figures contain such waits, on both sides.
 
 mod aarch64;
@@ -12,20 +12,24 @@ mod bare;
 mod figure;
 mod lines;
 mod pc;
+mod virtio;
 
 use std::fs;
 use std::process::ExitCode;
 
+use bare::Board;
 use figure::{Figure, to_json, to_table};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let (arch, out) = (arguments.next(), arguments.next());
-    let figures = match arch.as_deref() {
-        Some("aarch64") => aarch64::measure(),
-        Some("x86_64") => pc::measure(),
+    let (arch, out, only) = (arguments.next(), arguments.next(), arguments.next());
+    let figures = match (arch.as_deref(), only.as_deref().unwrap_or_default()) {
+        (Some("aarch64"), "") => [aarch64::measure(), virtio::measure(Board::Virt)].concat(),
+        (Some("x86_64"), "") => [pc::measure(), virtio::measure(Board::Microvm)].concat(),
+        (Some("aarch64"), "virtio") => virtio::measure(Board::Virt),
+        (Some("x86_64"), "virtio") => virtio::measure(Board::Microvm),
         _ => {
-            eprintln!("usage: bench aarch64|x86_64 [OUT.json]");
+            eprintln!("usage: bench aarch64|x86_64 [OUT.json [virtio]]");
             return ExitCode::FAILURE;
         }
     };

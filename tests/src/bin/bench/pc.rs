@@ -5,7 +5,7 @@ use std::fs;
 
 use machine_tests::{Arch, Guests, Machine, built};
 
-use crate::bare::{Bare, PATIENCE};
+use crate::bare::{Bare, Board, PATIENCE};
 use crate::figure::{Figure, Unit};
 use crate::lines::{benchmarks, documents, field};
 
@@ -83,7 +83,13 @@ pub(crate) fn measure() -> Vec<Figure> {
     let bare = bare("bench=all apic=x");
     let mut figures = operations(0, &benchmarks(&svm), &bare);
     let documents = documents(&svm);
-    let outside = |name, unit, value, target| Figure { name, unit, value, bare: None, target };
+    let outside = |name: &str, unit, value, target| Figure {
+        name: name.into(),
+        unit,
+        value,
+        bare: None,
+        target,
+    };
     let prompt = field(&documents, "uptime_ns", 0);
     figures.push(outside("power-on to the shell, SVM", Unit::Instructions, prompt, None));
     figures.push(linux(&svm));
@@ -108,7 +114,7 @@ fn run(machine: Machine) -> String {
 
 fn bare(command_line: &str) -> BTreeMap<String, f64> {
     let bare = Bare {
-        arch: Arch::X86_64,
+        board: Board::Pc,
         kernel: "images/probe/probe.elf",
         initrd: None,
         command_line,
@@ -125,7 +131,7 @@ fn operations(
     bare: &BTreeMap<String, f64>,
 ) -> Vec<Figure> {
     let figure = |(key, names, target): &(&str, [&'static str; 2], Option<f64>)| Figure {
-        name: names.get(column).copied().unwrap_or_default(),
+        name: names.get(column).copied().unwrap_or_default().into(),
         unit: Unit::Instructions,
         value: found.get(*key).copied(),
         bare: bare.get(*key).copied(),
@@ -137,7 +143,7 @@ fn operations(
 /// Linux to its prompt; the bare machine's firmware runs before it, and it has more devices.
 fn linux(svm: &str) -> Figure {
     let bare = Bare {
-        arch: Arch::X86_64,
+        board: Board::Pc,
         kernel: "images/linux/bzImage",
         initrd: Some("images/linux/initrd.cpio.gz"),
         command_line: "console=ttyS0 quiet roost.counter",
@@ -146,7 +152,7 @@ fn linux(svm: &str) -> Figure {
     };
     let bare = bare.run_until("linux:~# ");
     Figure {
-        name: "Linux to its prompt, quiet, SVM",
+        name: "Linux to its prompt, quiet, SVM".into(),
         unit: Unit::Instructions,
         value: crate::lines::counter(svm),
         bare: bare.as_deref().and_then(crate::lines::counter),

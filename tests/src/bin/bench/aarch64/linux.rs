@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use machine_tests::{Arch, Guests, Machine, build_directory};
 
 use super::device_tree;
-use crate::bare::{Bare, PATIENCE};
+use crate::bare::{Bare, Board, PATIENCE};
 use crate::figure::{Figure, Unit};
 use crate::lines::counter;
 
@@ -22,7 +22,7 @@ pub(crate) fn measure() -> Vec<Figure> {
     let chatty = on_roost(CHATTY);
     // The guest tells what its device tree is; on bare QEMU it gets the same one.
     let tree = quiet.as_deref().and_then(guests_device_tree);
-    let figure = |name, command_line, text: Option<&str>, most| {
+    let figure = |name: [&str; 2], command_line, text: Option<&str>, most| {
         let instructions = |text: &str| counter(text).map(|ticks| ticks * INSTRUCTIONS_PER_TICK);
         let value = text.and_then(instructions);
         let bare = on_bare_qemu(command_line, tree.as_deref()).as_deref().and_then(instructions);
@@ -30,9 +30,9 @@ pub(crate) fn measure() -> Vec<Figure> {
         let ratio = value.zip(bare).map(|(value, bare)| (value / bare - 1.0) * 100.0);
         let [name, relative] = name;
         [
-            Figure { name, unit: Unit::Instructions, value, bare, target },
+            Figure { name: name.into(), unit: Unit::Instructions, value, bare, target },
             Figure {
-                name: relative,
+                name: relative.into(),
                 unit: Unit::Percent,
                 value: ratio,
                 bare: Some(0.0),
@@ -72,7 +72,7 @@ fn on_roost(command_line: &str) -> Option<String> {
 
 fn on_bare_qemu(command_line: &str, device_tree: Option<&std::path::Path>) -> Option<String> {
     let bare = Bare {
-        arch: Arch::Aarch64,
+        board: Board::Virt,
         kernel: "images/linux/Image",
         initrd: Some("images/linux/initrd.cpio.gz"),
         command_line,

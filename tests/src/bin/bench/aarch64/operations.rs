@@ -4,7 +4,7 @@ use std::fs;
 
 use machine_tests::{Arch, Guests, Machine, built};
 
-use crate::bare::{Bare, PATIENCE};
+use crate::bare::{Bare, Board, PATIENCE};
 use crate::figure::{Figure, Unit};
 use crate::lines::{benchmarks, documents, field};
 
@@ -55,7 +55,7 @@ poweroff
 /// Measures.
 pub(crate) fn measure() -> Vec<Figure> {
     let bare = Bare {
-        arch: Arch::Aarch64,
+        board: Board::Virt,
         kernel: "images/probe/probe.bin",
         initrd: None,
         command_line: "bench=all",
@@ -80,15 +80,15 @@ pub(crate) fn measure() -> Vec<Figure> {
     let mut figures: Vec<Figure> = TARGETS
         .iter()
         .map(|(key, name, target)| Figure {
-            name,
+            name: (*name).into(),
             unit: Unit::Instructions,
             value: alone.get(*key).copied(),
             bare: bare.get(*key).copied(),
             target: *target,
         })
         .collect();
-    let sleeping = |name, from: &std::collections::BTreeMap<String, f64>, target| Figure {
-        name,
+    let sleeping = |name: &str, from: &std::collections::BTreeMap<String, f64>, target| Figure {
+        name: name.into(),
         unit: Unit::Instructions,
         value: from.get("timer-sleep").copied(),
         bare: bare.get("timer-sleep").copied(),
@@ -97,7 +97,13 @@ pub(crate) fn measure() -> Vec<Figure> {
     figures.push(sleeping("timer from WFI, alone on its CPU, lateness", &alone, 260.0));
     figures.push(sleeping("timer from WFI, lateness", &shared, 1000.0));
 
-    let outside = |name, unit, value, target| Figure { name, unit, value, bare: None, target };
+    let outside = |name: &str, unit, value, target| Figure {
+        name: name.into(),
+        unit,
+        value,
+        bare: None,
+        target,
+    };
     let prompt = field(&documents, "uptime_ns", 0);
     figures.push(outside("power-on to the shell", Unit::Instructions, prompt, Some(4e6)));
     figures.push(outside(
