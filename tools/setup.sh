@@ -74,6 +74,8 @@ missing_packages() {
     has cc || echo gcc libc6-dev
     has gzip || echo gzip
     has git || echo git
+    # Tests make file systems on disks, and check them.
+    PATH="$PATH:/usr/sbin:/sbin" has mke2fs || echo e2fsprogs
 }
 
 install_packages() {

@@ -153,9 +153,14 @@ impl Disks {
             (Some(_), Some(_)) => Err("several partitions have that label".to_string()),
             (None, _) => {
                 let labels = partitions().map(|(_, partition)| partition.label.as_str());
+                let damaged = self.found.iter().filter_map(|found| match found.table {
+                    Ok(_) | Err(GptError::NoTable) => None,
+                    Err(why) => Some(format!("; {}: {why}", found.name)),
+                });
                 Err(format!(
-                    "no disk of the host has a partition of that label: {}",
-                    listed(labels)
+                    "no disk of the host has a partition of that label: {}{}",
+                    listed(labels),
+                    damaged.collect::<String>()
                 ))
             }
         }

@@ -60,9 +60,12 @@ impl Guests {
 /// Where the build put its results for this architecture.
 #[must_use]
 pub fn build_directory(arch: Arch) -> PathBuf {
-    let all =
-        std::env::var_os("ROOST_BUILD").map_or_else(|| workspace().join("build"), PathBuf::from);
-    all.join(arch.name())
+    build_root().join(arch.name())
+}
+
+/// Where it put those for all architectures.
+pub(crate) fn build_root() -> PathBuf {
+    std::env::var_os("ROOST_BUILD").map_or_else(|| workspace().join("build"), PathBuf::from)
 }
 
 /// The root of the sources.

@@ -17,12 +17,14 @@
 #![expect(clippy::panic, reason = "a failed expectation fails the test that has it")]
 
 mod artifact;
+mod disk;
 mod emulator;
 mod machine;
 mod roost;
 mod serial;
 
 pub use artifact::{Arch, Guests, build_directory, built};
+pub use disk::Disk;
 pub use machine::{COUNTED, Cpu, Firmware, Gic, Machine};
 pub use roost::Roost;
 pub use serial::Serial;

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use xtask::bochs::{Bochs, Pace};
 use xtask::bundle::Bundle;
 
-use crate::Roost;
 use crate::artifact::{Arch, Guests, build_directory, built, workspace};
 use crate::emulator::{Emulator, Status};
 use crate::serial::Serial;
+use crate::{Disk, Roost};
 
 /// Flags of QEMU that make it count: a nanosecond is an executed instruction, and runs repeat byte by byte.
 pub const COUNTED: [&str; 6] =
@@ -267,6 +267,46 @@ impl Machine {
     pub fn flags(mut self, flags: &[&str]) -> Self {
         self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
         self
+    }
+
+    /// A disk, by virtio: on a PC at PCI, otherwise memory-mapped.
+    #[must_use]
+    pub fn disk(self, disk: &Disk) -> Self {
+        let drive = format!("file={},format=raw", disk.path().display());
+        self.drive(&drive)
+    }
+
+    /// As [`Machine::disk`], by an option `-drive` of QEMU's.
+    #[must_use]
+    pub fn drive(self, drive: &str) -> Self {
+        let bus = match self.arch() {
+            Arch::Aarch64 => "virtio-blk-device",
+            Arch::X86_64 => "virtio-blk-pci",
+        };
+        let number = self.flags.iter().filter(|flag| *flag == "-drive").count();
+        let drive = format!("{drive},if=none,id=disk{number}");
+        self.flags(&["-drive", &drive, "-device", &format!("{bus},drive=disk{number}")])
+    }
+
+    /// A configuration `name` of Linux with this disk, and its shell on a virtio console.
+    #[must_use]
+    pub fn linux_with_disk(self, name: &str, backing: &str) -> Self {
+        self.linux_with(name, &format!("[[disk]]\nbacking = \"{backing}\"\n"))
+    }
+
+    /// A configuration `name` of Linux with its shell on a virtio console, and more lines of configuration.
+    #[must_use]
+    pub fn linux_with(self, name: &str, lines: &str) -> Self {
+        let kernel = match self.arch() {
+            Arch::Aarch64 => "Image",
+            Arch::X86_64 => "bzImage",
+        };
+        let config = format!(
+            "name = \"{name}\"\nmemory = \"192M\"\nconsole = \"virtio\"\n\
+             [boot]\nkernel = \"linux/{kernel}\"\ninitrd = \"linux/initrd.cpio.gz\"\n\
+             cmdline = \"console=hvc0 quiet\"\n{lines}"
+        );
+        self.guests(Guests::All).file(&format!("configs/{name}.toml"), config)
     }
 
     /// Switches it on, and waits for the shell's prompt.

@@ -160,6 +160,18 @@ impl Roost {
         self.succeed(&format!("vm send {name} '{line}\\r'"));
     }
 
+    /// Types a command that must do well in the VM's shell. What says so is not in the line itself.
+    pub fn does(&mut self, name: &str, command: &str) {
+        self.type_line(name, &format!("{command} && echo went $((40 + 2)) well"));
+        self.wait_for_text(name, "went 42 well");
+    }
+
+    /// Waits until the VM has Linux's prompt.
+    pub fn wait_for_linux(&mut self, name: &str) {
+        self.wait_for_text(name, "Welcome to Linux");
+        self.wait_for_text(name, "linux:~# ");
+    }
+
     /// Creates and starts a VM.
     pub fn start(&mut self, config: &str) {
         self.succeed(&format!("vm create {config}"));

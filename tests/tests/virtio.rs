@@ -6,12 +6,6 @@ use serde_json::Value;
 const PROMPT: &str = "linux:~# ";
 const NAME: &str = "linux-virtio";
 
-/// Types a command that must do well. What says so is not in the line itself.
-fn does(roost: &mut Roost, command: &str) {
-    roost.type_line(NAME, &format!("{command} && echo went $((40 + 2)) well"));
-    roost.wait_for_text(NAME, "went 42 well");
-}
-
 /// What the device with this name has done; null if there is none that counts.
 fn activity(roost: &mut Roost, name: &str) -> Value {
     let info = roost.json(&format!("vm info {NAME}"));
@@ -27,19 +21,19 @@ fn linux_lives_on_virtio_and_its_ram_disk_survives_a_reset(machine: Machine) {
     roost.succeed(&format!("vm create {NAME} 'cmdline=console=hvc0 quiet'"));
     roost.succeed(&format!("vm start {NAME}"));
     roost.wait_for_text(NAME, PROMPT);
-    does(&mut roost, "grep -q virtio /sys/class/misc/hw_random/rng_current");
-    does(&mut roost, "[ $(head -c 1024 /dev/hwrng | md5sum | wc -c) = 36 ]");
-    does(&mut roost, "mke2fs -q /dev/vda");
-    does(&mut roost, "mkdir -p /mnt && mount -t ext4 /dev/vda /mnt");
-    does(&mut roost, "dd if=/dev/urandom of=/mnt/data bs=64k count=256 && sync");
-    does(&mut roost, "sha256sum /mnt/data | cut -c 1-64 >/mnt/sum && sync");
+    roost.does(NAME, "grep -q virtio /sys/class/misc/hw_random/rng_current");
+    roost.does(NAME, "[ $(head -c 1024 /dev/hwrng | md5sum | wc -c) = 36 ]");
+    roost.does(NAME, "mke2fs -q /dev/vda");
+    roost.does(NAME, "mkdir -p /mnt && mount -t ext4 /dev/vda /mnt");
+    roost.does(NAME, "dd if=/dev/urandom of=/mnt/data bs=64k count=256 && sync");
+    roost.does(NAME, "sha256sum /mnt/data | cut -c 1-64 >/mnt/sum && sync");
 
     roost.succeed(&format!("vm reset {NAME}"));
     roost.wait_for_text(NAME, "Welcome to Linux");
     roost.wait_for_text(NAME, PROMPT);
-    does(&mut roost, "mkdir -p /mnt && mount -t ext4 /dev/vda /mnt");
-    does(&mut roost, "[ $(stat -c %s /mnt/data) = 16777216 ]");
-    does(&mut roost, "[ $(sha256sum /mnt/data | cut -c 1-64) = $(cat /mnt/sum) ]");
+    roost.does(NAME, "mkdir -p /mnt && mount -t ext4 /dev/vda /mnt");
+    roost.does(NAME, "[ $(stat -c %s /mnt/data) = 16777216 ]");
+    roost.does(NAME, "[ $(sha256sum /mnt/data | cut -c 1-64) = $(cat /mnt/sum) ]");
 
     for device in ["virtio console", "virtio disk", "virtio rng"] {
         let activity = activity(&mut roost, device);
@@ -57,7 +51,7 @@ fn linux_lives_on_virtio_and_its_ram_disk_survives_a_reset(machine: Machine) {
     roost.succeed(&format!("vm create {NAME} 'cmdline=console=hvc0 quiet'"));
     roost.succeed(&format!("vm start {NAME}"));
     roost.wait_for_text(NAME, PROMPT);
-    does(&mut roost, "cmp -n 67108864 /dev/vda /dev/zero");
+    roost.does(NAME, "cmp -n 67108864 /dev/vda /dev/zero");
     roost.power_off();
 }
 
