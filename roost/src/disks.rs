@@ -15,7 +15,9 @@ use hv_core::sync::Mutex;
 use hv_core::time::Instant;
 use spin::Once;
 use virtio::disk::gpt::{GptError, Table};
-use virtio::disk::host::{HostDisk, HostStatistics, OpenError, PollBell};
+use virtio::disk::host::{
+    ClientStatistics, HostDisk, HostStatistics, HostWindow, OpenError, PollBell,
+};
 use virtio::disk::reader::{DiskReader, Patience};
 use virtio::disk::{Access, Disk, DiskError, SectorRange};
 
@@ -90,7 +92,16 @@ struct Claim {
     disk: usize,
     range: SectorRange,
     user: String,
-    window: Weak<dyn Disk>,
+    access: Access,
+    window: Weak<HostWindow>,
+}
+
+/// Who has a part of a disk open, and what was done for it.
+pub(crate) struct User {
+    pub(crate) name: String,
+    pub(crate) range: SectorRange,
+    pub(crate) access: Access,
+    pub(crate) statistics: ClientStatistics,
 }
 
 /// The disks, and who uses them.
@@ -180,9 +191,9 @@ impl Disks {
             }
             OpenError::OutOfRange | OpenError::Unaligned | OpenError::ReadOnly => error.to_string(),
         })?;
-        let window: Arc<dyn Disk> = Arc::new(window);
-        let claim =
-            Claim { disk: index, range, user: user.into(), window: Arc::downgrade(&window) };
+        let window = Arc::new(window);
+        let user = user.into();
+        let claim = Claim { disk: index, range, user, access, window: Arc::downgrade(&window) };
         let mut claims = self.claims.lock();
         claims.retain(|claim| claim.window.strong_count() > 0);
         claims.push(claim);
@@ -199,6 +210,19 @@ impl Disks {
                 && claim.window.strong_count() > 0
         });
         of_range.map(|claim| claim.user.clone()).collect()
+    }
+
+    /// Everybody who has some of a disk open.
+    pub(crate) fn all_users(&self, name: &str) -> Vec<User> {
+        let index = self.found.iter().position(|found| found.name == name);
+        let claims = self.claims.lock();
+        let of_disk = claims.iter().filter(|claim| Some(claim.disk) == index);
+        let user = |claim: &Claim| {
+            let statistics = claim.window.upgrade()?.statistics();
+            let &Claim { range, access, .. } = claim;
+            Some(User { name: claim.user.clone(), range, access, statistics })
+        };
+        of_disk.filter_map(user).collect()
     }
 }
 

@@ -11,7 +11,7 @@ mod machine;
 mod vm;
 
 pub use console::{ConsoleInfo, ConsoleRead, Cursor, Keyboard};
-pub use disk::{HostDiskSummary, PartitionSummary};
+pub use disk::{DiskUserSummary, HostDiskSummary, PartitionSummary};
 pub use job::{JobId, JobStatus};
 pub use machine::{
     ConfigSummary, CpuState, CpuSummary, ImageSummary, LogLevel, LogLine, MemorySummary,

@@ -1,7 +1,7 @@
 //! The manager's answers in the shell's words.
 
 use super::HostVm;
-use crate::disks::{Disks, Found};
+use crate::disks::{Disks, Found, User};
 use crate::platform::Hardware;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -10,12 +10,12 @@ use hv_core::disk::{Notice, Writability, WriteCache};
 use hv_core::{host, memory as ram, page};
 use log::LevelFilter;
 use shell::host::{
-    Count, CpuState, CpuSummary, CrashRecord, DeviceActivity, DeviceSummary, HostDiskSummary,
-    LogLevel, MemorySummary, PartitionSummary, Register, VcpuInfo, VcpuState, VcpuSummary, VmId,
-    VmInfo, VmState, VmSummary,
+    Count, CpuState, CpuSummary, CrashRecord, DeviceActivity, DeviceSummary, DiskUserSummary,
+    HostDiskSummary, LogLevel, MemorySummary, PartitionSummary, Register, VcpuInfo, VcpuState,
+    VcpuSummary, VmId, VmInfo, VmState, VmSummary,
 };
 use virtio::disk::gpt::{Copy, Partition};
-use virtio::disk::{SECTOR_BYTES, SectorRange};
+use virtio::disk::{Access, SECTOR_BYTES, SectorRange};
 use vm_manager::board::Board;
 use vm_manager::crash;
 use vm_manager::manager::Manager;
@@ -201,6 +201,22 @@ pub(super) fn disk(disks: &Disks, found: &Found) -> HostDiskSummary {
         kind: partition.kind.to_string(),
         used_by: users(partition.range),
     };
+    let user = |user: User| {
+        let partition = found.partitions().iter().find(|partition| partition.range == user.range);
+        let statistics = user.statistics;
+        DiskUserSummary {
+            name: user.name,
+            partition: partition.map(|partition| partition.number),
+            is_read_only: user.access == Access::ReadOnly,
+            requests: statistics.requests,
+            flushes: statistics.flushes,
+            read_bytes: statistics.read_bytes,
+            written_bytes: statistics.written_bytes,
+            errors: statistics.errors,
+            late: statistics.late,
+            longest_ns: statistics.longest.as_nanos() as u64,
+        }
+    };
     let table_note = match &found.table {
         Ok(table) => match table.copy {
             Copy::Primary => None,
@@ -220,6 +236,7 @@ pub(super) fn disk(disks: &Disks, found: &Found) -> HostDiskSummary {
         interrupts: info.notice == Notice::Interrupt,
         used_by: SectorRange::new(0, info.sectors).map(users).unwrap_or_default(),
         partitions: found.partitions().iter().map(partition).collect(),
+        users: disks.all_users(&found.name).into_iter().map(user).collect(),
         table_note,
         commands: statistics.commands,
         flushes: statistics.flushes,

@@ -6,7 +6,7 @@ use crate::arguments::Arguments;
 use crate::command::{Command, Count, Flow, Kind, Parameter, Switch};
 use crate::context::Context;
 use crate::error::Error;
-use crate::host::{HostDiskSummary, PartitionSummary};
+use crate::host::{DiskUserSummary, HostDiskSummary, PartitionSummary};
 use crate::output::Output;
 use crate::table::{self, Column};
 use alloc::format;
@@ -119,6 +119,11 @@ fn print_info(out: &mut Output, disk: &HostDiskSummary) -> fmt::Result {
         About(disk.read_bytes),
         About(disk.written_bytes)
     )?;
+    if !disk.users.is_empty() {
+        writeln!(out)?;
+        print_users(out, &disk.users)?;
+        writeln!(out)?;
+    }
     if let Some(note) = &disk.table_note {
         writeln!(out, "partitions  {note}")?;
     }
@@ -137,5 +142,34 @@ fn print_info(out: &mut Output, disk: &HostDiskSummary) -> fmt::Result {
     };
     let rows: Vec<Vec<String>> = disk.partitions.iter().map(row).collect();
     let columns = ["PARTITION", "START", "SIZE", "LABEL", "USED BY", "TYPE"];
+    table::print(out, &columns.map(|header| Column(header, 0)), &rows)
+}
+
+fn print_users(out: &mut Output, users: &[DiskUserSummary]) -> fmt::Result {
+    let row = |user: &DiskUserSummary| {
+        vec![
+            user.name.clone(),
+            user.partition.map_or_else(|| "all".into(), |number| number.to_string()),
+            user.requests.to_string(),
+            user.flushes.to_string(),
+            About(user.read_bytes).to_string(),
+            About(user.written_bytes).to_string(),
+            user.errors.to_string(),
+            user.late.to_string(),
+            format!("{} ms", user.longest_ns / 1_000_000),
+        ]
+    };
+    let rows: Vec<Vec<String>> = users.iter().map(row).collect();
+    let columns = [
+        "USER",
+        "PARTITION",
+        "REQUESTS",
+        "FLUSHES",
+        "READ",
+        "WRITTEN",
+        "FAILED",
+        "LATE",
+        "LONGEST",
+    ];
     table::print(out, &columns.map(|header| Column(header, 0)), &rows)
 }

@@ -21,6 +21,31 @@ pub struct PartitionSummary {
     pub used_by: Vec<String>,
 }
 
+/// Who has a part of a disk of the host open, and what was done for it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct DiskUserSummary {
+    /// Who it is.
+    pub name: String,
+    /// The partition, if it is one.
+    pub partition: Option<u32>,
+    /// Whether it only reads.
+    pub is_read_only: bool,
+    /// Requests that it made.
+    pub requests: u64,
+    /// Of which flushes.
+    pub flushes: u64,
+    /// Bytes that were read for it.
+    pub read_bytes: u64,
+    /// Bytes that were written for it.
+    pub written_bytes: u64,
+    /// Requests that failed.
+    pub errors: u64,
+    /// Of which those that did not end in time.
+    pub late: u64,
+    /// The longest that a request took.
+    pub longest_ns: u64,
+}
+
 /// A disk of the host.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct HostDiskSummary {
@@ -44,6 +69,8 @@ pub struct HostDiskSummary {
     pub used_by: Vec<String>,
     /// Its partitions.
     pub partitions: Vec<PartitionSummary>,
+    /// What was done for whom.
+    pub users: Vec<DiskUserSummary>,
     /// Why it has no partitions, if it has none; or what is wrong with their table.
     pub table_note: Option<String>,
     /// Commands that it was given.

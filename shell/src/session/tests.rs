@@ -84,6 +84,8 @@ fn listings_are_tables_and_json() {
          vda   1          16 MiB  data1    linux\n\
          vda   2          16 MiB  x\\u{7}y  -\n"
     );
+    let user = "linux  1          10        2        4 KiB  8 KiB    1       0     12 ms";
+    assert!(answer("disk info vda").contains(user), "{}", answer("disk info vda"));
     assert_eq!(json("disk info vda")["partitions"][0]["label"], "data1");
     assert!(answer("disk info vda").contains("serial      QM\\u{1b}[2J\n"), "nothing to obey");
     assert!(answer("disk info vdb").contains("no disk 'vdb': the host has vda"));

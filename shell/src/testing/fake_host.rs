@@ -3,9 +3,10 @@
 use crate::error::Error;
 use crate::host::{
     ConfigSummary, ConsoleInfo, ConsoleRead, Count, CpuState, CpuSummary, CrashRecord,
-    CreateRequest, Cursor, DeviceSummary, Host, HostDiskSummary, ImageSummary, JobId, JobStatus,
-    Keyboard, LogLevel, LogLine, MemorySummary, PartitionSummary, Register, Stop, Urgency,
-    VcpuInfo, VcpuState, VcpuSummary, VersionInfo, VmId, VmInfo, VmSettings, VmState, VmSummary,
+    CreateRequest, Cursor, DeviceSummary, DiskUserSummary, Host, HostDiskSummary, ImageSummary,
+    JobId, JobStatus, Keyboard, LogLevel, LogLine, MemorySummary, PartitionSummary, Register, Stop,
+    Urgency, VcpuInfo, VcpuState, VcpuSummary, VersionInfo, VmId, VmInfo, VmSettings, VmState,
+    VmSummary,
 };
 use crate::session::SessionId;
 use std::time::Duration;
@@ -351,6 +352,18 @@ impl Host for FakeHost {
             interrupts: true,
             used_by: vec!["linux".into()],
             partitions: vec![partition(1, "data1", &["linux"]), partition(2, "x\u{7}y", &[])],
+            users: vec![DiskUserSummary {
+                name: "linux".into(),
+                partition: Some(1),
+                is_read_only: false,
+                requests: 10,
+                flushes: 2,
+                read_bytes: 4096,
+                written_bytes: 8192,
+                errors: 1,
+                late: 0,
+                longest_ns: 12_345_678,
+            }],
             table_note: None,
             commands: 12,
             flushes: 2,

@@ -84,6 +84,25 @@ pub struct HostStatistics {
     pub strays: usize,
 }
 
+/// What was done with the host's disk for one client.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ClientStatistics {
+    /// Requests that it submitted.
+    pub requests: u64,
+    /// Of which flushes.
+    pub flushes: u64,
+    /// Bytes that were read for it without an error.
+    pub read_bytes: u64,
+    /// Bytes that were written for it without an error.
+    pub written_bytes: u64,
+    /// Requests that failed, those that were late among them.
+    pub errors: u64,
+    /// Requests that did not end in time.
+    pub late: u64,
+    /// The longest that a request took, from when it was first seen waiting. One that ends before that counts as nothing.
+    pub longest: Duration,
+}
+
 /// The host's disk.
 pub struct HostDisk {
     geometry: Geometry,

@@ -1,12 +1,14 @@
-//! One client of the host's disk: what it has submitted, and what it may do next.
+//! One client of the host's disk: what it has submitted, what it may do next, and what was done for it.
 
 use super::super::geometry::Access;
-use super::super::{Completer, News, Operation, Request, RequestId, SectorRange};
-use super::flight::{Deadline, Waiter};
+use super::super::{Completer, DiskError, News, Operation, Request, RequestId, SectorRange};
+use super::ClientStatistics;
+use super::flight::{Deadline, Kind, Waiter};
 use alloc::collections::VecDeque;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::mem;
+use core::time::Duration;
 use hv_core::time::Instant;
 
 /// More than a device has requests: it is an error in the client to have more.
@@ -35,6 +37,7 @@ pub(super) struct Client {
     pub(super) news: Vec<News>,
     /// Bytes that it may still transfer in this turn.
     pub(super) credit: u64,
+    pub(super) statistics: ClientStatistics,
 }
 
 impl Client {
@@ -48,6 +51,7 @@ impl Client {
             changes_in_flight: 0,
             news: Vec::new(),
             credit: 0,
+            statistics: ClientStatistics::default(),
         }
     }
 
@@ -66,8 +70,22 @@ impl Client {
             return Err(request);
         }
         let Request { id, operation } = request;
+        self.statistics.requests += 1;
+        self.statistics.flushes += u64::from(matches!(operation, Operation::Flush));
         self.waiting.push_back(Waiting { id, operation, deadline: Deadline::Unset });
         Ok(())
+    }
+
+    /// A command of its has ended.
+    pub(super) fn landed(&mut self, kind: Kind, bytes: u64, result: Result<(), DiskError>) {
+        if kind == Kind::Change {
+            self.changes_in_flight = self.changes_in_flight.saturating_sub(1);
+        }
+        match (result, kind) {
+            (Ok(()), Kind::Read) => self.statistics.read_bytes += bytes,
+            (Ok(()), Kind::Change) => self.statistics.written_bytes += bytes,
+            (Ok(()), Kind::Flush) | (Err(_), _) => {}
+        }
     }
 
     /// Takes the flush that is next, if every earlier write has ended.
@@ -96,5 +114,29 @@ impl Client {
             }
             waiting.deadline = Deadline::At(limit);
         }
+    }
+}
+
+impl ClientStatistics {
+    /// A request has ended after so long.
+    pub(super) fn count(&mut self, result: Result<(), DiskError>, took: Duration) {
+        match result {
+            // Who gives up its requests does not count them as failed.
+            Ok(()) | Err(DiskError::Cancelled) => {}
+            Err(DiskError::Late) => {
+                self.late += 1;
+                self.errors += 1;
+            }
+            Err(
+                DiskError::Medium
+                | DiskError::OutOfRange
+                | DiskError::Unaligned
+                | DiskError::ReadOnly
+                | DiskError::Unsupported
+                | DiskError::NoSpace
+                | DiskError::Busy,
+            ) => self.errors += 1,
+        }
+        self.longest = self.longest.max(took);
     }
 }

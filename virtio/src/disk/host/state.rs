@@ -4,7 +4,7 @@ use super::super::geometry::{Access, Cache};
 use super::super::raw::{RawCompleted, RawDisk, Token};
 use super::super::{Buffer, Completed, Completer, DiskError, News, Request, SectorRange};
 use super::flight::{Deadline, Flight, Kind, Owner, Waiter};
-use super::{Client, ClientId, HostStatistics, OpenError};
+use super::{Client, ClientId, ClientStatistics, HostStatistics, OpenError};
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
@@ -39,6 +39,8 @@ pub(super) struct State {
     pub(super) flushes: Vec<Waiter>,
     /// When whoever polls will do so again at the latest.
     next_poll: Instant,
+    /// The clock, as it was seen last.
+    now: Instant,
     pub(super) statistics: HostStatistics,
 }
 
@@ -58,6 +60,7 @@ impl State {
             next_token: 0,
             flushes: Vec::new(),
             next_poll: Instant::NEVER,
+            now: Instant::default(),
             statistics: HostStatistics::default(),
         }
     }
@@ -130,6 +133,7 @@ impl State {
 
     /// Returns what is to be told, and when to call again.
     pub(super) fn poll(&mut self, now: Instant) -> (Vec<ToTell>, Instant) {
+        self.now = now;
         // As many as the driver can have, so that one that invents ends does not hold this CPU.
         for _ in 0..self.depth {
             let Some(completed) = self.driver.poll() else { break };
@@ -175,6 +179,11 @@ impl State {
         }
     }
 
+    pub(super) fn statistics_of(&self, id: ClientId) -> ClientStatistics {
+        let client = self.clients.iter().find(|client| client.id == id);
+        client.map(|client| client.statistics).unwrap_or_default()
+    }
+
     pub(super) fn open_ranges(&self) -> Vec<(SectorRange, Access)> {
         self.clients.iter().map(|client| (client.range, client.access)).collect()
     }
@@ -194,8 +203,8 @@ impl State {
         }
         match flight.owner {
             Owner::Client(waiter) => {
-                if let (Kind::Change, Some(client)) = (flight.kind, self.client(waiter.client)) {
-                    client.changes_in_flight = client.changes_in_flight.saturating_sub(1);
+                if let Some(client) = self.client(waiter.client) {
+                    client.landed(flight.kind, flight.bytes, result);
                 }
                 self.report(waiter, result, buffer);
             }
@@ -268,7 +277,13 @@ impl State {
         buffer: Option<Buffer>,
     ) {
         let completed = Completed { id: waiter.id, result, buffer };
+        let took = match waiter.deadline {
+            Deadline::Unset => Duration::ZERO,
+            // It was seen first when it had all of the time left.
+            Deadline::At(limit) => self.now.since(limit - self.timeout),
+        };
         if let Some(client) = self.client(waiter.client) {
+            client.statistics.count(result, took);
             client.news.push(News::Ended(completed));
         }
     }

@@ -78,6 +78,32 @@ fn several_requests_are_one_notification_of_the_disk() {
 }
 
 #[test]
+fn each_client_has_counters_of_its_own() {
+    let drive = Drive::new(100, 8);
+    let host = host(&drive);
+    let open = |start| Arc::new(host.open(range(start, 50), Access::ReadWrite).unwrap());
+    let (one, other) = (open(0), open(50));
+    let mut first = Client::new(Arc::<HostWindow>::clone(&one));
+    let mut second = Client::new(Arc::<HostWindow>::clone(&other));
+    first.begin(first.write(0, 2, 1));
+    second.begin(second.read(0, 1));
+    first.begin(Operation::Flush);
+    host.poll(at(0));
+    drive.finish_all();
+    host.poll(at(3));
+    drive.finish_all();
+    host.poll(at(3));
+    second.begin(second.read(0, 1));
+    host.poll(at(4));
+    host.poll(at(10));
+    let (one, other) = (one.statistics(), other.statistics());
+    assert_eq!((one.requests, one.flushes, one.written_bytes, one.read_bytes), (2, 1, 1024, 0));
+    assert_eq!((one.errors, one.longest), (0, Duration::from_secs(3)));
+    assert_eq!((other.requests, other.flushes, other.read_bytes), (2, 0, 512));
+    assert_eq!((other.errors, other.late, other.longest), (1, 1, Duration::from_secs(6)));
+}
+
+#[test]
 fn a_flush_waits_for_earlier_writes_and_is_begun_after_them() {
     let drive = Drive::new(100, 8);
     let host = host(&drive);

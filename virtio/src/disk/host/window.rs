@@ -3,8 +3,8 @@
 use super::super::{
     Completed, Completer, Disk, DiskError, Geometry, Request, SectorRange, Submitted,
 };
-use super::HostDisk;
 use super::client::ClientId;
+use super::{ClientStatistics, HostDisk};
 use alloc::sync::{Arc, Weak};
 
 /// A part of the host's disk. When it is dropped, what has not begun is dropped with it; what has begun ends unseen, and
@@ -24,6 +24,12 @@ impl HostWindow {
         geometry: Geometry,
     ) -> Self {
         Self { host, client, range, geometry }
+    }
+
+    /// What was done for it.
+    #[must_use]
+    pub fn statistics(&self) -> ClientStatistics {
+        self.host.state.lock().statistics_of(self.client)
     }
 
     /// Which part it is.
