@@ -247,7 +247,7 @@ impl LocalApic {
     }
 
     /// Raises the timer's interrupt if it is due.
-    #[inline]
+    #[inline(always)]
     pub fn poll(&mut self, now: Instant) {
         if self.timer.take_expiry(now) {
             // The timer's entry has a vector, which `pending` tells.

@@ -176,6 +176,7 @@ impl LocalApic {
         }
     }
 
+    #[inline(always)]
     fn write_alike(&mut self, register: Alike, value: u32, now: Instant) -> Effect {
         match register {
             Alike::EndOfInterrupt => return self.end_of_interrupt(),

@@ -63,7 +63,7 @@ impl Register {
 }
 
 impl Alike {
-    #[inline]
+    #[inline(always)]
     const fn at(number: u32) -> Option<Self> {
         Some(match number {
             0x03 => Self::Version,

@@ -146,11 +146,17 @@ impl Timer {
     }
 
     /// Whether it has expired since this was asked last, however often; it goes on in its period.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take_expiry(&mut self, now: Instant) -> bool {
         if self.next() > now {
             return false;
         }
+        self.expire(now);
+        true
+    }
+
+    #[inline(never)]
+    fn expire(&mut self, now: Instant) {
         self.deadline = TscDeadline::default();
         if let Count::Running { since, left } = self.count {
             self.count = if self.mode == TimerMode::Periodic && self.initial != 0 {
@@ -163,7 +169,6 @@ impl Timer {
                 Count::Stopped
             };
         }
-        true
     }
 }
 

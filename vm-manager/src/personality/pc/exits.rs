@@ -197,8 +197,23 @@ fn hosts<P: PcPlatform>(what: &str, core: &Core<P>) -> ControlFlow<Stop> {
 }
 
 /// Does what an emulated instruction came to.
-#[inline]
+#[inline(always)]
 pub(super) fn follow<P: PcPlatform>(
+    outcome: Outcome,
+    addr: GuestPhysAddr,
+    core: &mut Core<P>,
+) -> ControlFlow<Stop> {
+    match outcome {
+        Outcome::Done | Outcome::Retry => Continue(()),
+        Outcome::Fault(_) | Outcome::Unknown(_) | Outcome::TableWalk(_) => {
+            fail(outcome, addr, core)
+        }
+    }
+}
+
+/// The instruction is not done, and will not be.
+#[cold]
+fn fail<P: PcPlatform>(
     outcome: Outcome,
     addr: GuestPhysAddr,
     core: &mut Core<P>,

@@ -207,8 +207,15 @@ impl<P: PcPlatform> Pc<P> {
     }
 
     /// Passes on what a write to vCPU `sender`'s local APIC asks of the rest.
-    #[inline]
+    #[inline(always)]
     pub(super) fn pass_on(&self, effect: Effect, sender: u8) {
+        if !matches!(effect, Effect::None) {
+            self.pass_on_to_others(effect, sender);
+        }
+    }
+
+    #[inline(never)]
+    fn pass_on_to_others(&self, effect: Effect, sender: u8) {
         match effect {
             Effect::None => {}
             Effect::EndOfInterrupt(vector) => self.devices.ioapic.lock().end_of_interrupt(vector),

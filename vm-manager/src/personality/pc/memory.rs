@@ -1,7 +1,8 @@
 //! Instructions that access what is not RAM, and those that move strings to and from ports: what they reach.
 
+use super::apics::Port;
+use super::cpu::Window;
 use super::devices::{Devices, Now};
-use super::emulate::Outcome;
 use super::{APIC_PAGE_BYTES, Pc, PcPlatform, exits};
 use crate::bus::Reply;
 use crate::irqchip::lapic::Effect;
@@ -12,6 +13,7 @@ use core::ops::ControlFlow::{self, Break};
 use hv_core::arch::x86_64::exit::{MemoryAccess, StringPort};
 use hv_core::exit::{Access, Op};
 use hv_core::guest::{GuestPhysAddr, Space};
+use hv_core::time::Instant;
 
 impl<P: PcPlatform> Pc<P> {
     /// An access to what is not RAM.
@@ -27,7 +29,8 @@ impl<P: PcPlatform> Pc<P> {
         let outcome =
             private.emulator.memory(access, cpu, vm.ram(), |access| around.access(access));
         let (stop, apic) = (around.stop, around.apic);
-        self.finish_access(outcome, access.addr, stop, apic, core)
+        exits::follow(outcome, access.addr, core)?;
+        self.finish_access(stop, apic, core)
     }
 
     #[inline(never)]
@@ -42,7 +45,8 @@ impl<P: PcPlatform> Pc<P> {
         let outcome =
             private.emulator.string_port(access, cpu, vm.ram(), |access| around.access(access));
         let (stop, apic) = (around.stop, around.apic);
-        self.finish_access(outcome, GuestPhysAddr(access.port.into()), stop, apic, core)
+        exits::follow(outcome, GuestPhysAddr(access.port.into()), core)?;
+        self.finish_access(stop, apic, core)
     }
 
     fn around<'a>(&'a self, core: &Core<P>, vm: &'a Vm<P>) -> Around<'a, P> {
@@ -53,32 +57,41 @@ impl<P: PcPlatform> Pc<P> {
     #[inline]
     fn finish_access(
         &self,
-        outcome: Outcome,
-        addr: GuestPhysAddr,
         stop: Option<Stop>,
         apic: Apic,
         core: &mut Core<P>,
     ) -> ControlFlow<Stop> {
-        exits::follow(outcome, addr, core)?;
         if let Some(stop) = stop {
             return Break(stop);
         }
-        match (apic, self.port(core)) {
-            (Apic::Used, Some(port)) => {
-                core.private.apic_deadline =
-                    Now::host_at(core.private.behind_ns, port.apic().lock().next_deadline());
-                self.settle(Effect::None, port, core)
+        if let Apic::Used { deadline } = apic {
+            core.private.apic_deadline = Now::host_at(core.private.behind_ns, deadline);
+            if let Some(port) = self.port(core)
+                && has_to_be_looked_at(port, core)
+            {
+                self.inject(port, core);
             }
-            (Apic::Used | Apic::Untouched, _) => self.rearm(core),
         }
+        self.rearm(core)
     }
+}
+
+/// Whether something waits for the vCPU, or it waits for something: most registers change neither.
+#[inline(always)]
+fn has_to_be_looked_at<P: PcPlatform>(port: &Port<P>, core: &Core<P>) -> bool {
+    core.private.window != Window::Closed
+        || port.signals() != 0
+        || port.apic().lock().pending().is_some()
 }
 
 /// Whether an instruction has used the vCPU's own local APIC.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Apic {
     Untouched,
-    Used,
+    /// When it is to be polled next, in the guest's time.
+    Used {
+        deadline: Instant,
+    },
 }
 
 /// What an emulated instruction reaches, and what came of that.
@@ -131,14 +144,14 @@ impl<P: PcPlatform> Around<'_, P> {
         if offset >= APIC_PAGE_BYTES {
             return None;
         }
-        self.apic = Apic::Used;
         let guest = self.now.guest();
-        let effect = match access.op {
-            Op::Read => return Some(apic.read_page(offset, access.width, guest)),
-            Op::Write(value) => apic.write_page(offset, access.width, value, guest),
+        let (value, effect) = match access.op {
+            Op::Read => (apic.read_page(offset, access.width, guest), Effect::None),
+            Op::Write(value) => (0, apic.write_page(offset, access.width, value, guest)),
         };
+        self.apic = Apic::Used { deadline: apic.next_deadline() };
         drop(apic);
         self.pc.pass_on(effect, self.index);
-        Some(0)
+        Some(value)
     }
 }

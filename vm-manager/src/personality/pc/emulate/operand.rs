@@ -70,6 +70,7 @@ impl Register {
         Self { number, width, part: Part::Low }
     }
 
+    #[inline(always)]
     pub(super) fn get(self, cpu: &impl PcCpu) -> u64 {
         let value = cpu.general(self.number);
         match self.part {
@@ -136,6 +137,7 @@ impl Address {
     };
 
     /// The offset in the segment, `further` bytes on.
+    #[inline(always)]
     pub(super) fn offset(&self, cpu: &impl PcCpu, further: u64) -> u64 {
         let base = self.base.map_or(0, |number| cpu.general(number));
         let index = self.index.map_or(0, |number| cpu.general(number)) << self.shift;
