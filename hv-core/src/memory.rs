@@ -226,7 +226,7 @@ pub(crate) unsafe fn copy_from(addr: u64, buf: &mut [u8]) {
         (len, _) => {
             // SAFETY: our caller owns the range; `buf` is ours. What a guest writes meanwhile is bytes, and any
             // mixture of old and new bytes is a possible outcome of the guest's race.
-            unsafe { core::ptr::copy_nonoverlapping(source, buf.as_mut_ptr(), len) };
+            unsafe { arch::copy(buf.as_mut_ptr(), source, len) };
         }
     }
 }
@@ -254,7 +254,7 @@ pub(crate) unsafe fn copy_to(addr: u64, buf: &[u8]) {
         }
         (buf, _) => {
             // SAFETY: as for `copy_from`.
-            unsafe { core::ptr::copy_nonoverlapping(buf.as_ptr(), target, buf.len()) };
+            unsafe { arch::copy(target, buf.as_ptr(), buf.len()) };
         }
     }
 }

@@ -285,6 +285,7 @@ fn largest_run(start: u64, len: u64) -> Option<Frames<Dirty>> {
     None
 }
 
+/// As devices see it, whose accesses are coherent with a guest's caches: a guest that talks to them has its caches on.
 impl GuestMemory for GuestFrames {
     fn read(&self, addr: GuestPhysAddr, buf: &mut [u8]) -> Result<(), BadAddress> {
         self.each_part(addr, buf.len(), |phys, part| {
@@ -300,8 +301,6 @@ impl GuestMemory for GuestFrames {
             if let Some(buf) = buf.get(part) {
                 // SAFETY: as for `read`.
                 unsafe { memory::copy_to(phys, buf) };
-                // A guest starts with its caches off, and may have code there.
-                arch::clean(phys, buf.len() as u64);
             }
         })
     }
@@ -311,13 +310,15 @@ impl GuestMemory for GuestFrames {
     }
 }
 
+/// As loaders see it: a guest starts with its caches off, and may have code there, so what is written goes down to memory.
 impl GuestMemory for GuestRam {
     fn read(&self, addr: GuestPhysAddr, buf: &mut [u8]) -> Result<(), BadAddress> {
         self.frames.read(addr, buf)
     }
 
     fn write(&self, addr: GuestPhysAddr, buf: &[u8]) -> Result<(), BadAddress> {
-        self.frames.write(addr, buf)
+        self.frames.write(addr, buf)?;
+        self.frames.each_part(addr, buf.len(), |phys, part| arch::clean(phys, part.len() as u64))
     }
 
     fn contains(&self, addr: GuestPhysAddr, len: u64) -> bool {

@@ -75,6 +75,26 @@ fn zeroed_frames_are_zero_whatever_the_last_owner_left() {
 }
 
 #[test]
+fn a_copy_of_any_length_to_any_place_changes_nothing_else() {
+    let _turn = pool();
+    let frames = Frames::one().unwrap();
+    for (offset, len) in [(0, 1), (1, 63), (8, 64), (3, 65), (16, 200), (5, 4091), (0, 4096)] {
+        let wanted: Vec<u8> = (0..len).map(|index| index as u8 | 1).collect();
+        // SAFETY: the frame is ours.
+        unsafe { copy_to(frames.addr(), &[0; PAGE_SIZE as usize]) };
+        // SAFETY: likewise; the place ends within it.
+        unsafe { copy_to(frames.addr() + offset, &wanted) };
+        let mut bytes = [0; PAGE_SIZE as usize];
+        // SAFETY: likewise.
+        unsafe { copy_from(frames.addr(), &mut bytes) };
+        let place = offset as usize..offset as usize + len;
+        assert!(bytes[place.clone()] == wanted, "{offset}, {len}");
+        let others = bytes.iter().enumerate().filter(|(at, _)| !place.contains(at));
+        assert!(others.map(|(_, byte)| byte).all(|byte| *byte == 0), "{offset}, {len}");
+    }
+}
+
+#[test]
 fn zeroing_a_part_stays_within_it() {
     let _turn = pool();
     let frames = Frames::one().unwrap();

@@ -344,6 +344,42 @@ pub(super) unsafe fn zero_blocks(addr: u64, block_bytes: u64, blocks: u64) {
     });
 }
 
+/// Copies `blocks` times 64 bytes, at least once: two registers an instruction, of those that calls may change.
+///
+/// # Safety
+///
+/// The caller owns both ranges, which do not overlap, and the MMU is on: no address need be aligned.
+#[cfg_attr(not(all(target_os = "none", target_arch = "aarch64")), expect(unsafe_code))]
+pub(super) unsafe fn copy_blocks(target: *mut u8, source: *const u8, blocks: usize) {
+    on_target!({
+        // SAFETY: our caller owns the ranges; there is at least one block.
+        unsafe {
+            core::arch::asm!(
+                "2:",
+                "ldp x8, x9, [{source}], #64",
+                "ldp x10, x11, [{source}, #-48]",
+                "ldp x12, x13, [{source}, #-32]",
+                "ldp x14, x15, [{source}, #-16]",
+                "stp x8, x9, [{target}], #64",
+                "stp x10, x11, [{target}, #-48]",
+                "stp x12, x13, [{target}, #-32]",
+                "stp x14, x15, [{target}, #-16]",
+                "subs {blocks}, {blocks}, #1",
+                "b.ne 2b",
+                source = inout(reg) source => _,
+                target = inout(reg) target => _,
+                blocks = inout(reg) blocks => _,
+                out("x8") _, out("x9") _, out("x10") _, out("x11") _,
+                out("x12") _, out("x13") _, out("x14") _, out("x15") _,
+                options(nostack),
+            );
+        }
+    } else {
+        // SAFETY: our caller owns the ranges.
+        unsafe { core::ptr::copy_nonoverlapping(source, target, blocks * 64) };
+    });
+}
+
 /// Writes the data cache back to the point of coherency over `addr..end`, a line at a time, and drops the lines.
 pub(super) fn clean_to_coherency(addr: u64, end: u64, line_bytes: u64) {
     on_target!({

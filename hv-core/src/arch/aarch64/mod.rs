@@ -34,7 +34,7 @@ pub(crate) mod virtio;
 
 pub(crate) use boot::start_cpus;
 pub(crate) use clock::{now, set_timer};
-pub(crate) use cpu::{clean, forget_instructions, sleep, zero};
+pub(crate) use cpu::{clean, copy, forget_instructions, sleep, zero};
 pub(crate) use fault::{backtrace, frame_pointer};
 pub use gic::HostListRegisters;
 pub use idregs::GicVersion;

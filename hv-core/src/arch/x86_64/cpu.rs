@@ -29,6 +29,18 @@ pub(crate) unsafe fn zero(addr: u64, len: u64) {
     unsafe { target.write_bytes(0, len as usize) };
 }
 
+/// Copies `len` bytes: the compiler's own function is a string instruction.
+///
+/// # Safety
+///
+/// The caller owns both ranges, which do not overlap.
+// UNSAFETY: writes memory by address.
+#[expect(unsafe_code)]
+pub(crate) unsafe fn copy(target: *mut u8, source: *const u8, len: usize) {
+    // SAFETY: our caller says so.
+    unsafe { core::ptr::copy_nonoverlapping(source, target, len) };
+}
+
 /// Caches are coherent, for data and for instructions: SDM vol. 3A, 12.3.
 pub(crate) fn clean(_addr: u64, _len: u64) {}
 

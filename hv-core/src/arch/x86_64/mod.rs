@@ -48,7 +48,7 @@ pub mod vmx;
 pub mod walk;
 
 pub(crate) use clock::{now, set_timer};
-pub(crate) use cpu::{clean, forget_instructions, zero};
+pub(crate) use cpu::{clean, copy, forget_instructions, zero};
 pub(crate) use fault::{backtrace, frame_pointer};
 pub(crate) use interrupts::{next_event, sleep};
 pub(crate) use own_table::map_device;
