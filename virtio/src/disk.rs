@@ -210,6 +210,14 @@ pub trait Completer: Send + Sync {
     fn hear(&self, news: Vec<News>);
 }
 
+/// Data that a disk moves from or to where its client has it, without a buffer in between.
+pub enum Transfer<'a> {
+    /// Gets the disk's bytes, in their order, in pieces as they come.
+    Read(&'a mut dyn FnMut(&[u8]) -> Result<(), DiskError>),
+    /// Fills the disk's bytes, likewise. What it fails with, some may have been stored.
+    Write(&'a mut dyn FnMut(&mut [u8]) -> Result<(), DiskError>),
+}
+
 /// A client's view of a store.
 pub trait Disk: Send + Sync {
     /// How large it is, and what it can do. It does not change.
@@ -222,6 +230,17 @@ pub trait Disk: Send + Sync {
 
     /// Takes a request. It may wait until [`Self::start`] before it does anything about it.
     fn submit(&self, request: Request) -> Submitted;
+
+    /// Moves `bytes` bytes from `sector` on at once. `None` if this disk cannot: it wants requests.
+    fn transfer(
+        &self,
+        sector: u64,
+        bytes: usize,
+        transfer: Transfer<'_>,
+    ) -> Option<Result<(), DiskError>> {
+        let _ = (sector, bytes, transfer);
+        None
+    }
 
     /// Begins what was submitted: called once after several requests.
     fn start(&self) {}

@@ -13,7 +13,7 @@ mod ring;
 mod split;
 mod walk;
 
-pub use chain::{Chain, OutOfBounds, Segment};
+pub use chain::{Chain, Cursor, OutOfBounds, Segment};
 
 use crate::fault::Fault;
 use alloc::vec::Vec;

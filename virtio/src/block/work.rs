@@ -7,9 +7,13 @@ use super::wire::{self, F_CACHE_MODE, F_FLUSH, HEADER_BYTES, NAME_BYTES, Status}
 use super::{Block, Health};
 use crate::device::{Context, More};
 use crate::disk::geometry::Cache;
-use crate::disk::{Completed, Operation, Request as DiskRequest, SECTOR_BYTES, Submitted};
+use crate::disk::{
+    Completed, Disk, DiskError, Operation, Request as DiskRequest, SECTOR_BYTES, Submitted,
+    Transfer,
+};
 use crate::fault::Fault;
 use crate::queue::Chain;
+use hv_core::guest::GuestMemory;
 
 /// Bytes that one call moves at most.
 const BYTES_PER_CALL: u64 = 512 << 10;
@@ -133,6 +137,15 @@ impl Block {
             Piece::Task(task) => (task.operation(), LEAST_COST),
             Piece::Flush => (Operation::Flush, LEAST_COST),
             Piece::Data { direction, sector, offset, bytes } => {
+                let cost = LEAST_COST.max(bytes as u64);
+                let (chain, memory) = (&running.chain, context.memory());
+                if let Some(result) = transfer(&*medium.disk, piece, chain, memory) {
+                    running.work.advance(piece);
+                    if let Err(error) = result {
+                        running.status = Status::of(error);
+                    }
+                    return Step::Done(cost);
+                }
                 let Some(mut buffer) = medium.pool.take(bytes) else {
                     if medium.health == Health::Good || medium.in_flight != 0 {
                         return Step::Stuck;
@@ -151,7 +164,7 @@ impl Block {
                         Operation::Write { sector, buffer }
                     }
                 };
-                (operation, LEAST_COST.max(bytes as u64))
+                (operation, cost)
             }
         };
         running.work.advance(piece);
@@ -241,6 +254,30 @@ impl Block {
         // The length is of what was written from the first byte on without a gap (2.7.8.2).
         let written = if data == last { len } else { data };
         context.push(queue, chain, u32::try_from(written).unwrap_or(u32::MAX));
+    }
+}
+
+/// Has the disk move a piece's data from or to the guest's memory, if it can.
+fn transfer(
+    disk: &dyn Disk,
+    piece: Piece,
+    chain: &Chain,
+    memory: &dyn GuestMemory,
+) -> Option<Result<(), DiskError>> {
+    let Piece::Data { direction, sector, offset, bytes } = piece else { return None };
+    match direction {
+        Direction::Read => {
+            let mut place = chain.writable_from(offset);
+            let mut take =
+                |data: &[u8]| place.write(memory, data).map_err(|_| DiskError::Cancelled);
+            disk.transfer(sector, bytes, Transfer::Read(&mut take))
+        }
+        Direction::Write => {
+            let mut place = chain.readable_from(HEADER_BYTES + offset);
+            let mut fill =
+                |data: &mut [u8]| place.read(memory, data).map_err(|_| DiskError::Cancelled);
+            disk.transfer(sector, bytes, Transfer::Write(&mut fill))
+        }
     }
 }
 

@@ -60,12 +60,7 @@ impl Geometry {
     /// [`DiskError`], and the operation must not be done.
     pub fn check(&self, operation: &Operation) -> Result<SectorRange, DiskError> {
         let range = operation.range().ok_or(DiskError::Unaligned)?;
-        if operation.is_change() && self.access == Access::ReadOnly {
-            return Err(DiskError::ReadOnly);
-        }
-        if !range.is_within(self.sectors) {
-            return Err(DiskError::OutOfRange);
-        }
+        let wanted = if operation.is_change() { Access::ReadWrite } else { Access::ReadOnly };
         let limits = match operation {
             Operation::Flush => return Ok(range),
             Operation::Read { .. } | Operation::Write { .. } => None,
@@ -73,6 +68,25 @@ impl Geometry {
             Operation::WriteZeroes(..) => Some(self.write_zeroes.ok_or(DiskError::Unsupported)?),
         };
         if limits.is_some_and(|limits| range.count() > u64::from(limits.sectors)) {
+            return Err(DiskError::OutOfRange);
+        }
+        self.check_range(range, wanted)
+    }
+
+    /// Whether the disk has these sectors, for that kind of access.
+    ///
+    /// # Errors
+    ///
+    /// [`DiskError`], and they must not be accessed.
+    pub fn check_range(
+        &self,
+        range: SectorRange,
+        wanted: Access,
+    ) -> Result<SectorRange, DiskError> {
+        if wanted == Access::ReadWrite && self.access == Access::ReadOnly {
+            return Err(DiskError::ReadOnly);
+        }
+        if !range.is_within(self.sectors) {
             return Err(DiskError::OutOfRange);
         }
         if !range.is_aligned(self.block_bytes) {

@@ -14,12 +14,14 @@ use super::page::{PAGE_BYTES, PAGE_SECTORS, PageStore};
 use super::page_map::{PageMap, Slot};
 use super::{
     Access, Cache, Completed, Disk, DiskError, Geometry, Operation, Request, SECTOR_BYTES,
-    SectorRange, Submitted, Unmap,
+    SectorRange, Submitted, Transfer, Unmap,
 };
 use hv_core::sync::Mutex;
 
 /// How many sectors are zeroed or discarded at once, so that no CPU is held for long: 1 MiB.
 const PIECE: Limits = Limits { sectors: 2048, alignment_sectors: PAGE_SECTORS as u32 };
+
+static ZEROES: [u8; PAGE_BYTES] = [0; PAGE_BYTES];
 
 /// A disk in memory.
 pub struct Overlay<S: PageStore, I> {
@@ -101,8 +103,22 @@ impl<S: PageStore, I: Image> Overlay<S, I> {
         let range = self.geometry.check(operation)?;
         let mut pages = self.pages.lock();
         match operation {
-            Operation::Read { buffer, .. } => self.read(&pages, range, buffer),
-            Operation::Write { buffer, .. } => self.write(&mut pages, range, buffer),
+            Operation::Read { buffer, .. } => {
+                let mut rest = &mut **buffer;
+                self.read(&pages, range, &mut |bytes| {
+                    let room = rest.split_off_mut(..bytes.len()).ok_or(DiskError::OutOfRange)?;
+                    room.copy_from_slice(bytes);
+                    Ok(())
+                })
+            }
+            Operation::Write { buffer, .. } => {
+                let mut rest = &**buffer;
+                self.write(&mut pages, range, &mut |place| {
+                    let bytes = rest.split_off(..place.len()).ok_or(DiskError::OutOfRange)?;
+                    place.copy_from_slice(bytes);
+                    Ok(())
+                })
+            }
             Operation::Flush => Ok(()),
             Operation::Discard(_) => self.zero(&mut pages, range, Unmap::Allowed),
             Operation::WriteZeroes(_, unmap) => self.zero(&mut pages, range, *unmap),
@@ -113,18 +129,19 @@ impl<S: PageStore, I: Image> Overlay<S, I> {
         &self,
         pages: &PageMap<S::Page>,
         range: SectorRange,
-        buf: &mut [u8],
+        take: &mut dyn FnMut(&[u8]) -> Result<(), DiskError>,
     ) -> Result<(), DiskError> {
-        let mut rest = buf;
         for part in parts(range) {
-            let (now, later) =
-                rest.split_at_mut_checked(part.bytes).ok_or(DiskError::OutOfRange)?;
             match pages.get(part.page) {
-                Slot::Own(page) => now.copy_from_slice(part.of(page.as_ref())?),
-                Slot::Zero => now.fill(0),
-                Slot::Image => self.read_image(part.offset(), now)?,
+                Slot::Own(page) => take(part.of(page.as_ref())?)?,
+                Slot::Zero => take(part.of(&ZEROES)?)?,
+                Slot::Image => {
+                    let mut page = [0; PAGE_BYTES];
+                    let bytes = part.of_mut(&mut page)?;
+                    self.read_image(part.offset(), bytes)?;
+                    take(bytes)?;
+                }
             }
-            rest = later;
         }
         Ok(())
     }
@@ -133,33 +150,26 @@ impl<S: PageStore, I: Image> Overlay<S, I> {
         &self,
         pages: &mut PageMap<S::Page>,
         range: SectorRange,
-        buf: &[u8],
+        fill: &mut dyn FnMut(&mut [u8]) -> Result<(), DiskError>,
     ) -> Result<(), DiskError> {
-        let mut rest = buf;
-        for part in parts(range) {
-            let (now, later) = rest.split_at_checked(part.bytes).ok_or(DiskError::OutOfRange)?;
-            self.write_part(pages, part, now)?;
-            rest = later;
-        }
-        Ok(())
+        parts(range).try_for_each(|part| self.write_part(pages, part, fill))
     }
 
     fn write_part(
         &self,
         pages: &mut PageMap<S::Page>,
         part: Part,
-        bytes: &[u8],
+        fill: &mut dyn FnMut(&mut [u8]) -> Result<(), DiskError>,
     ) -> Result<(), DiskError> {
         if let Some(page) = pages.own_mut(part.page) {
-            part.of_mut(page.as_mut())?.copy_from_slice(bytes);
-            return Ok(());
+            return fill(part.of_mut(page.as_mut())?);
         }
         let mut page = self.store.take_zeroed().ok_or(DiskError::NoSpace)?;
         let whole = page.as_mut();
         if !part.is_whole() && matches!(pages.get(part.page), Slot::Image) {
             self.read_image(part.page * PAGE_BYTES as u64, whole)?;
         }
-        part.of_mut(whole)?.copy_from_slice(bytes);
+        fill(part.of_mut(whole)?)?;
         pages.set(part.page, Slot::Own(page))
     }
 
@@ -179,8 +189,10 @@ impl<S: PageStore, I: Image> Overlay<S, I> {
                 }
                 // The rest of the page stays.
                 (Slot::Image | Slot::Own(_), _) => {
-                    let zeroes = [0; PAGE_BYTES];
-                    self.write_part(pages, part, zeroes.get(..part.bytes).unwrap_or(&[]))?;
+                    self.write_part(pages, part, &mut |place| {
+                        place.fill(0);
+                        Ok(())
+                    })?;
                 }
             }
         }
@@ -205,6 +217,23 @@ impl<S: PageStore, I: Image> Disk for Overlay<S, I> {
         let Request { id, mut operation } = request;
         let result = self.perform(&mut operation);
         Submitted::Done(Completed::new(id, result, operation))
+    }
+
+    fn transfer(
+        &self,
+        sector: u64,
+        bytes: usize,
+        transfer: Transfer<'_>,
+    ) -> Option<Result<(), DiskError>> {
+        let range = SectorRange::of_bytes(sector, bytes as u64).ok_or(DiskError::Unaligned);
+        let check = |wanted| self.geometry.check_range(range?, wanted);
+        Some(match transfer {
+            Transfer::Read(take) => {
+                check(Access::ReadOnly).and_then(|range| self.read(&self.pages.lock(), range, take))
+            }
+            Transfer::Write(fill) => check(Access::ReadWrite)
+                .and_then(|range| self.write(&mut self.pages.lock(), range, fill)),
+        })
     }
 }
 

@@ -94,10 +94,7 @@ impl Chain {
         offset: u64,
         buf: &mut [u8],
     ) -> Result<(), OutOfBounds> {
-        each_part(self.readable(), offset, buf.len(), |addr, part| {
-            let part = buf.get_mut(part).ok_or(OutOfBounds)?;
-            memory.read(addr, part).map_err(|_| OutOfBounds)
-        })
+        self.readable_from(offset).read(memory, buf)
     }
 
     /// Copies `buf` to the writable bytes from `offset` on.
@@ -111,10 +108,19 @@ impl Chain {
         offset: u64,
         buf: &[u8],
     ) -> Result<(), OutOfBounds> {
-        each_part(self.writable(), offset, buf.len(), |addr, part| {
-            let part = buf.get(part).ok_or(OutOfBounds)?;
-            memory.write(addr, part).map_err(|_| OutOfBounds)
-        })
+        self.writable_from(offset).write(memory, buf)
+    }
+
+    /// The readable bytes from `offset` on, to be read one after the other.
+    #[must_use]
+    pub fn readable_from(&self, offset: u64) -> Cursor<'_> {
+        Cursor::new(self.readable(), offset)
+    }
+
+    /// The writable bytes from `offset` on, to be written one after the other.
+    #[must_use]
+    pub fn writable_from(&self, offset: u64) -> Cursor<'_> {
+        Cursor::new(self.writable(), offset)
     }
 
     pub(super) fn identity(&self) -> u64 {
@@ -158,30 +164,73 @@ impl Chain {
     }
 }
 
-/// Calls `access` for each piece of `segments` from byte `offset` on, `len` bytes in all, with its address and its
-/// place in the caller's buffer.
-fn each_part(
-    segments: &[Segment],
-    offset: u64,
-    len: usize,
-    mut access: impl FnMut(GuestPhysAddr, core::ops::Range<usize>) -> Result<(), OutOfBounds>,
-) -> Result<(), OutOfBounds> {
-    let mut skip = offset;
-    let mut done = 0;
-    for segment in segments {
-        if done == len {
-            break;
-        }
-        let bytes = u64::from(segment.len);
-        if skip >= bytes {
-            skip -= bytes;
-            continue;
-        }
-        let here = usize::try_from(bytes - skip).unwrap_or(usize::MAX).min(len - done);
-        let addr = segment.addr.checked_add(skip).ok_or(OutOfBounds)?;
-        access(addr, done..done + here)?;
-        done += here;
-        skip = 0;
+/// A place in the data of a chain, which moves on with each access.
+#[derive(Clone, Debug)]
+pub struct Cursor<'a> {
+    segments: &'a [Segment],
+    /// Bytes of the first segment that are behind it.
+    done: u64,
+}
+
+impl<'a> Cursor<'a> {
+    fn new(segments: &'a [Segment], offset: u64) -> Self {
+        let mut cursor = Self { segments, done: offset };
+        cursor.skip();
+        cursor
     }
-    if done == len { Ok(()) } else { Err(OutOfBounds) }
+
+    /// Leaves the segments behind that are done.
+    fn skip(&mut self) {
+        while let [first, rest @ ..] = self.segments
+            && self.done >= u64::from(first.len)
+        {
+            self.done -= u64::from(first.len);
+            self.segments = rest;
+        }
+    }
+
+    /// Fills `buf` with what comes next.
+    ///
+    /// # Errors
+    ///
+    /// There is not as much, or it is not in RAM; `buf` may hold some then.
+    pub fn read(&mut self, memory: &dyn GuestMemory, buf: &mut [u8]) -> Result<(), OutOfBounds> {
+        self.each_part(buf.len(), |addr, part| {
+            let part = buf.get_mut(part).ok_or(OutOfBounds)?;
+            memory.read(addr, part).map_err(|_| OutOfBounds)
+        })
+    }
+
+    /// Copies `buf` to what comes next.
+    ///
+    /// # Errors
+    ///
+    /// There is not as much, or it is not in RAM; some may be written then.
+    pub fn write(&mut self, memory: &dyn GuestMemory, buf: &[u8]) -> Result<(), OutOfBounds> {
+        self.each_part(buf.len(), |addr, part| {
+            let part = buf.get(part).ok_or(OutOfBounds)?;
+            memory.write(addr, part).map_err(|_| OutOfBounds)
+        })
+    }
+
+    /// Calls `access` for each piece of the next `len` bytes, with its address and its place in the caller's buffer.
+    fn each_part(
+        &mut self,
+        len: usize,
+        mut access: impl FnMut(GuestPhysAddr, core::ops::Range<usize>) -> Result<(), OutOfBounds>,
+    ) -> Result<(), OutOfBounds> {
+        let mut at = 0;
+        while at < len {
+            let segment = self.segments.first().ok_or(OutOfBounds)?;
+            // Never nothing: segments that are done, empty ones too, have been left behind.
+            let left = u64::from(segment.len).saturating_sub(self.done);
+            let here = usize::try_from(left).unwrap_or(usize::MAX).min(len - at);
+            let addr = segment.addr.checked_add(self.done).ok_or(OutOfBounds)?;
+            access(addr, at..at + here)?;
+            at += here;
+            self.done += here as u64;
+            self.skip();
+        }
+        Ok(())
+    }
 }

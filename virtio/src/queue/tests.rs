@@ -278,6 +278,14 @@ fn a_chain_reads_and_writes_across_its_segments() {
         assert_eq!(chain.read_at(&*ram, u64::MAX, &mut buf), Err(OutOfBounds));
         assert_eq!(chain.write_at(&*ram, 3, b"wxyz"), Err(OutOfBounds));
         chain.read_at(&*ram, 8, &mut []).unwrap();
+        let (mut cursor, mut all) = (chain.readable_from(1), Vec::new());
+        let mut byte = [0];
+        while cursor.read(&*ram, &mut byte).is_ok() {
+            all.extend(byte);
+        }
+        let mut wanted = [0; 7];
+        chain.read_at(&*ram, 1, &mut wanted).unwrap();
+        assert_eq!(all, wanted);
     }
 }
 

@@ -140,3 +140,45 @@ fn what_is_outside_or_not_allowed_is_refused() {
     assert!(last[..488].iter().all(|byte| *byte == 7) && last[488..].iter().all(|byte| *byte == 0));
     assert!(RamDisk::empty(HeapPages::new(1), u64::MAX).is_err());
 }
+
+#[test]
+fn what_is_transferred_without_a_buffer_is_what_requests_see() {
+    let image: &'static [u8] = &[7; 5000];
+    let disk = Overlay::with_image(HeapPages::new(16), image, SECTORS).unwrap();
+    let read = |sector, bytes| {
+        let mut found = Vec::new();
+        let mut take = |data: &[u8]| {
+            found.extend_from_slice(data);
+            Ok(())
+        };
+        disk.transfer(sector, bytes, Transfer::Read(&mut take)).unwrap().map(|()| found)
+    };
+    let mut number = 0_u8;
+    let mut fill = |place: &mut [u8]| {
+        place.iter_mut().for_each(|byte| {
+            *byte = number;
+            number = number.wrapping_add(1);
+        });
+        Ok(())
+    };
+    disk.transfer(3, 6 * 512, Transfer::Write(&mut fill)).unwrap().unwrap();
+    let mut wanted = vec![7; 3 * 512];
+    wanted.extend((0..6 * 512).map(|index| index as u8));
+    wanted.extend([7; 5000 - 9 * 512]);
+    wanted.resize(20 * 512, 0);
+    assert_eq!(read(0, 20 * 512).unwrap(), wanted);
+
+    assert_eq!(read(SECTORS, 512).unwrap_err(), DiskError::OutOfRange);
+    assert_eq!(read(u64::MAX, 512).unwrap_err(), DiskError::Unaligned);
+    assert_eq!(read(0, 511).unwrap_err(), DiskError::Unaligned);
+    let mut fail = |_: &mut [u8]| Err(DiskError::Cancelled);
+    let failed = disk.transfer(0, 512, Transfer::Write(&mut fail)).unwrap();
+    assert_eq!(failed.unwrap_err(), DiskError::Cancelled);
+    assert_eq!(read(0, 20 * 512).unwrap(), wanted, "what failed has changed nothing");
+
+    let disk = disk.read_only();
+    let refused = disk.transfer(0, 512, Transfer::Write(&mut fail)).unwrap();
+    assert_eq!(refused.unwrap_err(), DiskError::ReadOnly);
+    let mut client = Client::new(Arc::new(disk));
+    assert_eq!(*client.now(client.read(0, 20)).unwrap().unwrap(), wanted);
+}
