@@ -16,9 +16,11 @@ DISK ?=
 PARTITIONS ?=
 TESTS ?=
 BENCH ?=
+FUZZ ?=
+FUZZ_SECONDS ?= 60
 # Where a UART is if there is no device tree to say so: QEMU's. For another board, `make build ROOST_EARLYCON=0x...`, or empty.
 ROOST_EARLYCON ?= 0x09000000
-export ARCH ARCHES MACHINE CPUS MEM GIC CPU CMD APPEND DISK ROOST_EARLYCON
+export FUZZ_SECONDS ARCH ARCHES MACHINE CPUS MEM GIC CPU CMD APPEND DISK ROOST_EARLYCON
 
 TARGET_aarch64 := aarch64-unknown-none-softfloat
 TARGET_x86_64 := x86_64-unknown-none
@@ -53,7 +55,7 @@ CARGO ?= cargo
 CARGO_BARE ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-machine setup-tests build xtask guests image bundle disk iso run test test-host test-machine test-all bench check check-target fmt clean
+.PHONY: help setup setup-machine setup-tests build xtask guests image bundle disk iso run test test-host test-machine test-all bench fuzz check check-target fmt clean
 
 help: ## Explain the targets and the variables.
 	@echo "Targets:"
@@ -72,6 +74,8 @@ help: ## Explain the targets and the variables.
 	@echo "  PARTITIONS='...' more partitions for 'make disk', each LABEL=KIND:SIZE:SOURCE: debian=image::FILE, data=empty:64M"
 	@echo "  APPEND='...'     more of Roost's own command line"
 	@echo "  BENCH=virtio     what to measure; everything if left out"
+	@echo "  FUZZ=NAME        which fuzz target to run; all if left out"
+	@echo "  FUZZ_SECONDS=$(FUZZ_SECONDS)  how long each of them runs"
 	@echo "  TESTS=NAME       which machine tests to run: those whose name has NAME in it"
 
 setup: ## Install what is missing (on Debian and Ubuntu), or say what is.
@@ -159,6 +163,10 @@ test-all: test ## The same as test, and every test that is slow.
 bench: setup ## Measure, in counted instructions: a table here, JSON in build/bench-$(ARCH).json.
 	@$(MAKE) --no-print-directory build bundle
 	@ROOST_BUILD=$(abspath build) $(CARGO) run --quiet --release -p machine-tests --bin bench -- $(ARCH) build/bench-$(ARCH).json $(BENCH)
+
+fuzz: ## Run the fuzz targets, FUZZ_SECONDS each, or FUZZ=NAME only.
+	@tools/setup.sh fuzz
+	@tools/fuzz.sh "$(CARGO)" build/fuzz $(FUZZ)
 
 # Clippy sees each crate twice: on the host with its tests, and on the target as it is shipped.
 check: setup-tests xtask ## What must pass before a commit: format, lints on host and target, documentation, host tests.

@@ -4,7 +4,7 @@
 #
 #   tools/setup.sh WHAT...
 #
-# WHAT: aarch64 or x86_64 (all that is used for it), or parts of the latter: qemu-x86_64, bochs, iso, disk.
+# WHAT: aarch64 or x86_64 (all that is used for it), or parts of the latter: qemu-x86_64, bochs, iso, disk; or fuzz.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -59,8 +59,9 @@ missing_for() {
             has mke2fs || [ -x /usr/sbin/mke2fs ] || [ -x /sbin/mke2fs ] || echo e2fsprogs
             has mformat || echo mtools
             ;;
+        fuzz) has c++ || echo g++ ;;
         *)
-            say "what is $1? There are aarch64, x86_64, qemu-x86_64, bochs, iso, disk"
+            say "what is $1? There are aarch64, x86_64, qemu-x86_64, bochs, iso, disk, fuzz"
             exit 1
             ;;
     esac
