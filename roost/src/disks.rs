@@ -54,7 +54,7 @@ pub(crate) fn find(bell: &Arc<dyn PollBell>) -> Vec<String> {
 }
 
 /// As Linux has it: vda, vdb, ... vdz, vdaa.
-fn name(index: usize) -> String {
+pub(crate) fn name(index: usize) -> String {
     let mut letters = String::new();
     let mut rest = index + 1;
     while rest > 0 {

@@ -2,6 +2,7 @@
 //! shell's.
 
 mod describe;
+mod slots;
 
 use crate::platform::Hardware;
 use crate::words;
@@ -18,9 +19,10 @@ use hv_core::{console as serial, host};
 use log::LevelFilter;
 use shell::error::Error;
 use shell::host::{
-    ConfigSummary, ConsoleInfo, ConsoleRead, CpuSummary, CrashRecord, CreateRequest, Cursor, Host,
-    HostDiskSummary, ImageSummary, JobId, JobStatus, Keyboard, LogLevel, LogLine, MemorySummary,
-    Stop, Urgency, VcpuSummary, VersionInfo, VmId, VmInfo, VmSettings, VmState, VmSummary,
+    AttachRequest, ConfigSummary, ConsoleInfo, ConsoleRead, CpuSummary, CrashRecord, CreateRequest,
+    Cursor, DiskSlotSummary, Host, HostDiskSummary, ImageSummary, JobId, JobStatus, Keyboard,
+    LogLevel, LogLine, MemorySummary, Stop, Urgency, VcpuSummary, VersionInfo, VmId, VmInfo,
+    VmSettings, VmState, VmSummary,
 };
 use shell::session::{Session, SessionId};
 use vm_manager::bundle::Bundle;
@@ -43,6 +45,8 @@ pub(crate) struct Services {
     /// What to say when a job ends well.
     messages: BTreeMap<u64, Message>,
     next_instant_job: u64,
+    /// Disks that guests are about to lose.
+    departures: Vec<slots::Departure>,
     wanted_end: Option<End>,
 }
 
@@ -75,6 +79,7 @@ impl Services {
             watchers: BTreeMap::new(),
             messages: BTreeMap::new(),
             next_instant_job: INSTANT_JOBS,
+            departures: Vec::new(),
             wanted_end: None,
         }
     }
@@ -82,7 +87,8 @@ impl Services {
     /// A slice of the manager's work and of the disks'; when they want the next.
     pub(crate) fn poll(&mut self) -> Instant {
         let disks = disks::get().poll(host::now());
-        self.manager.poll().min(disks)
+        let departures = self.see_off(host::now());
+        self.manager.poll().min(disks).min(departures)
     }
 
     /// How the machine is to end, if it is.
@@ -120,6 +126,12 @@ impl Services {
     fn job_with(&mut self, id: job::JobId, message: String) -> JobId {
         self.messages.insert(id.0, Message::AtEnd(message));
         JobId(id.0)
+    }
+
+    fn new_instant_job(&mut self) -> JobId {
+        let job = self.next_instant_job;
+        self.next_instant_job += 1;
+        JobId(job)
     }
 
     fn config(&self, name: &str) -> Result<(&'static [u8], String), Error> {
@@ -179,10 +191,9 @@ impl Host for Services {
         }
         let id = self.manager.create(config, &self.bundle).map_err(refused)?;
         let message = describe::summary(self.vm(VmId(id))?, &self.manager).created();
-        let job = self.next_instant_job;
-        self.next_instant_job += 1;
-        self.messages.insert(job, Message::Now(message));
-        Ok(JobId(job))
+        let job = self.new_instant_job();
+        self.messages.insert(job.0, Message::Now(message));
+        Ok(job)
     }
 
     fn vm_start(&mut self, vm: VmId) -> Result<JobId, Error> {
@@ -254,7 +265,30 @@ impl Host for Services {
         self.manager.configure(vm.0, weight, affinity).map_err(refused)
     }
 
+    fn vm_disks(&self, vm: VmId) -> Result<Vec<DiskSlotSummary>, Error> {
+        Ok(slots::summaries(self.vm(vm)?))
+    }
+
+    fn vm_disk_attach(
+        &mut self,
+        vm: VmId,
+        request: &AttachRequest,
+    ) -> Result<DiskSlotSummary, Error> {
+        self.attach_disk(vm, request)
+    }
+
+    fn vm_disk_detach(&mut self, vm: VmId, slot: &str) -> Result<JobId, Error> {
+        self.begin_detach(vm, slot)
+    }
+
     fn job(&mut self, job: JobId) -> JobStatus {
+        if let Some(departure) = self.departures.iter().find(|departure| departure.is_of(job)) {
+            return JobStatus::Running {
+                done_bytes: 0,
+                total_bytes: 0,
+                what: departure.what().into(),
+            };
+        }
         if let Some(Message::Now(message)) = self.messages.get(&job.0) {
             let message = message.clone();
             self.messages.remove(&job.0);
@@ -275,6 +309,9 @@ impl Host for Services {
     }
 
     fn cancel(&mut self, job: JobId) -> Result<(), Error> {
+        if self.departures.iter().any(|departure| departure.is_of(job)) {
+            return Err(Error::new("the guest knows already that its disk goes"));
+        }
         self.messages.remove(&job.0);
         self.manager.abandon(job::JobId(job.0));
         Ok(())

@@ -33,6 +33,8 @@ pub(crate) enum Kind {
     Config,
     /// The name of a disk of the host.
     Disk,
+    /// What is behind a VM's disk, as a configuration says it.
+    Backing,
     /// The name of a command.
     Command,
     /// States, separated by commas.
@@ -157,14 +159,21 @@ pub(crate) fn unknown(words: &[String]) -> Error {
     let Some(first) = words.first() else { return Error::new("no command") };
     let group = under(core::slice::from_ref(first));
     let given = words.get(..2).unwrap_or(words).join(" ");
+    let inner = words.get(..2).map(under).unwrap_or_default();
+    if !inner.is_empty() {
+        let thirds: Vec<&str> =
+            inner.iter().filter_map(|command| command.path.get(2).copied()).collect();
+        return Error::new(format!("'{given}' takes one of {}", thirds.join(", ")));
+    }
     if group.is_empty() {
         return match nearest(&given, first) {
             Some(command) => Error::new(format!("no command '{first}': did you mean '{command}'?")),
             None => Error::new(format!("no command '{first}': 'help' lists all")),
         };
     }
-    let seconds: Vec<&str> =
+    let mut seconds: Vec<&str> =
         group.iter().filter_map(|command| command.path.get(1).copied()).collect();
+    seconds.dedup();
     match (words.get(1), nearest(&given, "")) {
         (Some(_), Some(command)) => {
             Error::new(format!("no command '{given}': did you mean '{command}'?"))
@@ -225,6 +234,12 @@ mod tests {
             error("config frobnicate"),
             "no command 'config frobnicate': 'config' takes one of list, show, check"
         );
+    }
+
+    #[test]
+    fn a_group_within_a_group_lists_its_commands() {
+        assert_eq!(error("vm disk"), "'vm disk' takes one of list, attach, detach");
+        assert_eq!(error("vm disk frobnicate"), "'vm disk' takes one of list, attach, detach");
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod lifecycle;
 mod log;
 mod machine;
 mod session;
+mod vm_disk;
 mod vm_info;
 mod vm_list;
 mod vm_script;
@@ -33,7 +34,13 @@ pub(crate) struct Group {
 pub(crate) const GROUPS: &[Group] = &[
     Group {
         title: "Virtual machines",
-        parts: &[vm_list::COMMANDS, lifecycle::COMMANDS, vm_info::COMMANDS, vm_set::COMMANDS],
+        parts: &[
+            vm_list::COMMANDS,
+            lifecycle::COMMANDS,
+            vm_info::COMMANDS,
+            vm_set::COMMANDS,
+            vm_disk::COMMANDS,
+        ],
     },
     Group { title: "Consoles", parts: &[console::COMMANDS, vm_script::COMMANDS] },
     Group { title: "The machine", parts: &[machine::COMMANDS, disk::COMMANDS, log::COMMANDS] },

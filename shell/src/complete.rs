@@ -117,6 +117,7 @@ fn of_kind(kind: Kind, end: &Unfinished, host: &dyn Host, prefix_len: &mut usize
         }
         Kind::Config => host.configs().into_iter().map(|config| config.name).collect(),
         Kind::Disk => host.disks().into_iter().map(|disk| disk.name).collect(),
+        Kind::Backing => backings(host),
         Kind::Command => commands::all()
             .filter_map(|command| command.path.first())
             .map(ToString::to_string)
@@ -128,6 +129,20 @@ fn of_kind(kind: Kind, end: &Unfinished, host: &dyn Host, prefix_len: &mut usize
         Kind::OneOf(words) | Kind::Assignment(words) => assignment(words, end, host, prefix_len),
         Kind::Text | Kind::Value => Vec::new(),
     }
+}
+
+/// Disks and partitions of the host, images, and disks in memory.
+fn backings(host: &dyn Host) -> Vec<String> {
+    let mut found = alloc::vec!["ram:".into()];
+    for disk in host.disks() {
+        found.push(format!("disk:{}", disk.name));
+        let labels = disk.partitions.into_iter().map(|partition| partition.label);
+        // What needs quotes or would be obeyed by a terminal is not offered.
+        let plain = labels.filter(|label| label.chars().all(|c| c.is_ascii_graphic()));
+        found.extend(plain.filter(|label| !label.is_empty()).map(|l| format!("partition:{l}")));
+    }
+    found.extend(host.images().into_iter().map(|image| format!("image:{}", image.name)));
+    found
 }
 
 /// Keys, and after a key that names an image, images.

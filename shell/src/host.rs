@@ -11,7 +11,10 @@ mod machine;
 mod vm;
 
 pub use console::{ConsoleInfo, ConsoleRead, Cursor, Keyboard};
-pub use disk::{DiskUserSummary, HostDiskSummary, PartitionSummary};
+pub use disk::{
+    AttachRequest, DiskSlotState, DiskSlotSummary, DiskUserSummary, HostDiskSummary,
+    PartitionSummary,
+};
 pub use job::{JobId, JobStatus};
 pub use machine::{
     ConfigSummary, CpuState, CpuSummary, ImageSummary, LogLevel, LogLine, MemorySummary,
@@ -64,6 +67,17 @@ pub trait Host {
     fn vm_resume(&mut self, vm: VmId) -> Result<(), Error>;
     /// Changes settings of a VM, which may be running.
     fn vm_set(&mut self, vm: VmId, settings: &VmSettings) -> Result<(), Error>;
+
+    /// The slots for disks of a VM.
+    fn vm_disks(&self, vm: VmId) -> Result<Vec<DiskSlotSummary>, Error>;
+    /// Puts a disk into a slot of a VM, which may be running; answers with that slot.
+    fn vm_disk_attach(
+        &mut self,
+        vm: VmId,
+        request: &AttachRequest,
+    ) -> Result<DiskSlotSummary, Error>;
+    /// Begins to take a disk out of a slot of a VM, which may be running. The job's message is printed.
+    fn vm_disk_detach(&mut self, vm: VmId, slot: &str) -> Result<JobId, Error>;
 
     /// How far a job is. After it has answered [`JobStatus::Done`] once, the host may forget it.
     fn job(&mut self, job: JobId) -> JobStatus;

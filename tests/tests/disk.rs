@@ -276,8 +276,159 @@ fn two_guests_hammer_two_partitions_of_one_disk(machine: Machine) {
     }
 }
 
+/// What `vm disk list` says of the first slot.
+fn first_slot(roost: &mut Roost, name: &str) -> Value {
+    roost.list(&format!("vm disk list {name}")).first().cloned().unwrap_or_default()
+}
+
+fn disks_come_and_go_while_a_guest_runs(machine: Machine) {
+    let disk = Disk::new(&[("data", 32)]);
+    disk.make_ext4("data");
+    let machine = machine.disk(&disk).linux_with_disk("host", "none");
+    let mut roost = machine.linux_with_disk("next", "partition:data").boot();
+    start_linux(&mut roost, "host");
+    roost.does("host", "[ $(cat /sys/block/vda/size) = 0 ]");
+
+    // The guest hears of it without being asked.
+    let attached = roost.succeed("vm disk attach host partition:data");
+    assert!(attached.contains("vm 1 'host', vda: partition:data attached, 32 MiB"), "{attached}");
+    let wait =
+        |size: u64| format!("until [ $(cat /sys/block/vda/size) = {size} ]; do sleep 1; done");
+    roost.does("host", &wait(65536));
+    roost.does("host", "[ $(cat /sys/block/vda/serial) = data ]");
+    roost.does(
+        "host",
+        "mkdir -p /mnt && mount -t ext4 /dev/vda /mnt && echo hello >/mnt/file && umount /mnt",
+    );
+    assert!(roost.refuse("vm disk attach host ram:1M").contains("has no empty slot"));
+    assert!(roost.refuse("vm disk attach host ram:1M --slot vda").contains("is in that slot"));
+    assert!(roost.refuse("vm create next").contains("somebody else has it open: host"));
+    let detached = roost.succeed("vm disk detach host vda");
+    assert!(detached.contains("vm 1 'host', vda detached"), "{detached}");
+    roost.does("host", &wait(0));
+    disk.check_ext4("data");
+
+    // Another one, in memory; then the first again, which only may be read.
+    roost.succeed("vm disk attach host ram:8M");
+    roost.does("host", &wait(16384));
+    roost.does(
+        "host",
+        "cmp -n 8388608 /dev/vda /dev/zero && echo here | dd of=/dev/vda conv=notrunc,fsync",
+    );
+    roost.succeed("vm disk detach host vda");
+    roost.does("host", &wait(0));
+    roost.succeed("vm disk attach host partition:data --readonly");
+    roost.does("host", &wait(65536));
+    roost.does(
+        "host",
+        "mount -t ext4 -o ro,noload /dev/vda /mnt && [ $(cat /mnt/file) = hello ] && umount /mnt",
+    );
+    roost.does("host", "! dd if=/dev/zero of=/dev/vda bs=4k count=1 oflag=direct");
+    roost.succeed("vm disk detach host vda");
+    for (backing, problem) in [
+        ("vda", "found 'vda', allowed \"ram:SIZE\""),
+        ("partition:nowhere", "no disk of the host has a partition of that label: there is data"),
+        ("disk:vdb", "the host has no such disk: there is vda"),
+        ("image:nothing", "no image 'nothing'"),
+    ] {
+        let error = roost.refuse(&format!("vm disk attach host {backing}"));
+        assert!(error.contains(problem), "{error}");
+    }
+    assert!(roost.refuse("vm disk detach host vda").contains("there is no disk in that slot"));
+    assert!(roost.refuse("vm disk detach host vdb").contains("no disk 'vdb': vm 1 'host' has vda"));
+    roost.power_off();
+}
+
+fn a_disk_is_detached_while_its_guest_writes(machine: Machine) {
+    let disk = Disk::new(&[("data", 64)]);
+    disk.make_ext4("data");
+    let machine = machine.disk(&disk).linux_with_disk("busy", "partition:data");
+    let mut roost = machine.boot();
+    start_linux(&mut roost, "busy");
+    roost.does("busy", "mkdir -p /mnt && mount -t ext4 /dev/vda /mnt");
+    // It ends when it cannot write any more.
+    roost.type_line(
+        "busy",
+        "n=0; while dd if=/dev/zero of=/mnt/data bs=64k count=64 conv=fsync 2>/dev/null; do n=$((n + 1)); \
+         echo wrote $n times; done; echo ended by $((1 + 2)) errors",
+    );
+    roost.wait_for_text("busy", "wrote 2 times");
+    let detached = roost.succeed("vm disk detach busy vda");
+    assert!(detached.contains("vda detached"), "{detached}");
+    let slot = first_slot(&mut roost, "busy");
+    assert_eq!((text(&slot, "state"), slot.get("backing")), ("empty", Some(&Value::Null)));
+    roost.wait_for_text("busy", "ended by 3 errors");
+    roost.does("busy", "[ $(cat /sys/block/vda/size) = 0 ]");
+    // What the guest had begun is on the disk, as if the power had gone; and another one can have it.
+    disk.check_ext4("data");
+    roost.succeed("vm create busy --name next");
+    let users = array(&info(&mut roost), "users");
+    assert_eq!(users.iter().map(|user| text(user, "name")).collect::<Vec<_>>(), ["next"]);
+    roost.succeed("vm start next");
+    roost.wait_for_linux("next");
+    roost.does("next", "mkdir -p /mnt && mount -t ext4 /dev/vda /mnt && umount /mnt");
+    roost.destroy("next");
+    roost.does("busy", "true");
+    roost.power_off();
+}
+
+/// A guest `stuck` that waits for a disk which does not answer any more, beside one that ticks.
+fn with_a_stuck_guest(machine: Machine, disk: &Disk) -> Roost {
+    // A mebibyte at once, for the table and what the guest looks at first, and then next to nothing.
+    let drive = format!(
+        "file={},format=raw,throttling.bps-total=100,throttling.bps-total-max=1048576",
+        disk.path().display()
+    );
+    let machine = machine.drive(&drive).linux_with_disk("stuck", "partition:data");
+    let mut roost = machine.probe("ticker", "test=pause").boot();
+    roost.start("ticker");
+    start_linux(&mut roost, "stuck");
+    roost.type_line(
+        "stuck",
+        "dd if=/dev/zero of=/dev/vda bs=64k oflag=direct; echo ended $((1 + 2))",
+    );
+    // Until the mebibyte is used up, and a request waits.
+    loop {
+        let info = info(&mut roost);
+        let moved = number(&info, "read_bytes") + number(&info, "written_bytes");
+        if moved >= 1 << 20 && number(&info, "in_flight") > 0 {
+            return roost;
+        }
+    }
+}
+
+fn a_disk_that_does_not_answer_is_detached_all_the_same(machine: Machine) {
+    let disk = Disk::new(&[("data", 64)]);
+    let mut roost = with_a_stuck_guest(machine, &disk);
+    let detached = roost.succeed("vm disk detach stuck vda");
+    assert!(detached.contains("requests that had not ended after 10 s have failed"), "{detached}");
+    roost.wait_for_text("stuck", "ended 3");
+    assert_eq!(array(&info(&mut roost), "users").len(), 0);
+    roost.wait_for_ticks("ticker");
+    // What the disk still has keeps nobody from being destroyed.
+    roost.destroy("stuck");
+    roost.power_off();
+}
+
+fn a_disk_that_does_not_answer_fails_its_user_in_the_end(machine: Machine) {
+    let disk = Disk::new(&[("data", 64)]);
+    let mut roost = with_a_stuck_guest(machine, &disk);
+    roost.wait_for_ticks("ticker");
+    roost.wait_for_text("stuck", "ended 3");
+    assert!(number(&info(&mut roost), "late") > 0);
+    assert!(number(&first_slot(&mut roost, "stuck"), "errors") > 0);
+    roost.wait_for_ticks("ticker");
+    roost.destroy("stuck");
+    roost.power_off();
+}
+
 machine_tests::tests! {
     aarch64 {
+        disks_come_and_go_while_a_guest_runs(Machine::virt());
+        a_disk_is_detached_while_its_guest_writes(Machine::virt());
+        a_disk_that_does_not_answer_is_detached_all_the_same(Machine::virt());
+        #[ignore = "slow: a disk has half a minute to answer"]
+        a_disk_that_does_not_answer_fails_its_user_in_the_end(Machine::virt());
         what_was_synced_survives_a_power_cut(Machine::virt);
         two_guests_hammer_two_partitions_of_one_disk(Machine::virt());
         a_disk_that_fails_fails_who_asked_and_nobody_else(Machine::virt());
@@ -291,6 +442,8 @@ machine_tests::tests! {
         a_guest_that_is_killed_in_the_middle_of_writes_leaves_nothing_behind(Machine::virt());
     }
     svm {
+        disks_come_and_go_while_a_guest_runs(Machine::svm());
+        a_disk_is_detached_while_its_guest_writes(Machine::svm());
         what_was_synced_survives_a_power_cut(Machine::svm);
         two_guests_hammer_two_partitions_of_one_disk(Machine::svm());
         a_disk_that_fails_fails_who_asked_and_nobody_else(Machine::svm());

@@ -58,6 +58,15 @@ pub struct Medium {
     /// Pieces that it was given since it was told to start last.
     unstarted: usize,
     health: Health,
+    stay: Stay,
+}
+
+/// Whether a disk takes new requests.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stay {
+    Stays,
+    /// It is about to go: what has begun may end, and the driver sees no disk.
+    Leaves,
 }
 
 /// Whether buffers come back.
@@ -73,7 +82,8 @@ impl Medium {
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>, pool: BufferPool) -> Self {
         let geometry = disk.geometry();
-        Self { disk, geometry, pool, in_flight: 0, unstarted: 0, health: Health::Good }
+        let (health, stay) = (Health::Good, Stay::Stays);
+        Self { disk, geometry, pool, in_flight: 0, unstarted: 0, health, stay }
     }
 }
 
@@ -87,6 +97,8 @@ pub struct Block {
     /// What the driver chose.
     cache: Cache,
     name: [u8; NAME_BYTES],
+    /// Bytes of a block, as drivers read them once, when they begin.
+    block_bytes: u32,
     queue_sizes: Vec<u16>,
     table: Table,
     /// The request that is being cut into pieces.
@@ -104,17 +116,14 @@ impl Block {
     #[must_use]
     pub fn new(setup: Setup<'_>) -> Self {
         let queues = setup.queues.clamp(1, crate::transport::MAX_QUEUES as u16);
-        let mut name = [0; NAME_BYTES];
-        for (place, byte) in name.iter_mut().zip(setup.name.bytes()) {
-            *place = byte;
-        }
         Self {
             medium: None,
             geometry: Geometry { sectors: 0, ..setup.geometry },
             offered: wire::features(&setup.geometry, queues),
             agreed: 0,
             cache: Cache::WriteBack,
-            name,
+            name: name_bytes(setup.name),
+            block_bytes: setup.geometry.block_bytes,
             queue_sizes: vec![QUEUE_SIZE; usize::from(queues)],
             table: Table::new(),
             current: None,
@@ -137,17 +146,44 @@ impl Block {
         self.medium.as_ref().map(|medium| &medium.disk)
     }
 
+    /// Bytes of a block, as its drivers know them.
+    #[must_use]
+    pub fn block_bytes(&self) -> u32 {
+        self.block_bytes
+    }
+
+    /// What the driver is told of the disk that comes next.
+    pub fn rename(&mut self, name: &str) {
+        self.name = name_bytes(name);
+    }
+
     /// How many requests have not ended.
     #[must_use]
     pub fn running(&self) -> usize {
         self.table.len()
     }
 
+    /// Lets the disk go: the driver is told that there is none, and requests that come fail. Those that have begun go on,
+    /// until [`Self::change`].
+    pub fn release(&mut self, context: &mut Context<'_>) {
+        if let Some(medium) = &mut self.medium {
+            medium.stay = Stay::Leaves;
+            self.geometry.sectors = 0;
+            context.config_changed();
+        }
+    }
+
+    /// Whether there is a disk that was let go.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.medium.as_ref().is_some_and(|medium| medium.stay == Stay::Leaves)
+    }
+
     /// Exchanges the disk. All requests fail.
     pub fn change(&mut self, medium: Option<Medium>, context: &mut Context<'_>) -> Option<Medium> {
         let sectors = medium.as_ref().map_or(0, |medium| medium.geometry.sectors);
         let like = medium.as_ref().map_or(self.geometry, |medium| medium.geometry);
-        self.geometry = Geometry { sectors, ..like };
+        self.geometry = Geometry { sectors, block_bytes: self.block_bytes, ..like };
         let old = core::mem::replace(&mut self.medium, medium);
         self.life = Name::next_life(self.life);
         self.current = None;
@@ -194,6 +230,14 @@ impl Block {
     fn is_starved(&self) -> bool {
         self.current.is_some() && self.medium.as_ref().is_some_and(|medium| medium.in_flight == 0)
     }
+}
+
+fn name_bytes(name: &str) -> [u8; NAME_BYTES] {
+    let mut bytes = [0; NAME_BYTES];
+    for (place, byte) in bytes.iter_mut().zip(name.bytes()) {
+        *place = byte;
+    }
+    bytes
 }
 
 impl VirtioDevice for Block {

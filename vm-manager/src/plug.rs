@@ -9,6 +9,8 @@
 //! What a device has left to do is done by its own VM's vCPUs, in their time, a bounded piece each time that they leave the
 //! guest. So a guest that floods a device has nobody but itself to wait for it.
 
+pub mod disk;
+
 use crate::board::DeviceInfo;
 use crate::bus::SharedDevice;
 use crate::config::VmConfig;
@@ -21,6 +23,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
+use disk::DiskSlot;
 use hv_core::guest::{GuestMemory, IrqLine};
 
 /// What the maker of devices has to know.
@@ -86,6 +89,11 @@ pub trait Handle: Send + Sync {
 
     /// Its machine starts anew: what was meant for the old guest is forgotten.
     fn reset(&self) {}
+
+    /// The slot for disks that it is, if it is one.
+    fn disk(&self) -> Option<Arc<dyn DiskSlot>> {
+        None
+    }
 
     /// What it has done.
     fn activity(&self) -> Activity;

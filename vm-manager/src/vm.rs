@@ -6,6 +6,7 @@ use crate::crash::CrashRecord;
 use crate::error::Error;
 use crate::load::{Images, Request};
 use crate::platform::{Platform, Ram};
+use crate::plug::disk::DiskSlot;
 use crate::plug::{Order, Recall};
 use crate::sched::{TaskId, TaskState};
 use crate::shared::{RESCHEDULE, Shared};
@@ -270,6 +271,11 @@ impl<P: Platform> Vm<P> {
                 consoles.find_map(|placed| placed.handle.type_in(bytes)).unwrap_or(0)
             }
         }
+    }
+
+    /// Its slots for disks, in order: the first is the guest's `vda`.
+    pub fn disks(&self) -> impl Iterator<Item = Arc<dyn DiskSlot>> {
+        self.board.plugged().iter().filter_map(|placed| placed.handle.disk())
     }
 
     /// The vCPU of `slot` is about to run: devices that wanted to be called again are.

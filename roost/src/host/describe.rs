@@ -77,6 +77,7 @@ pub(super) fn info(vm: &HostVm, manager: &Manager<Hardware>) -> VmInfo {
         console_bytes: vm.sink().output().total_bytes(),
         vcpu_list: vm.slots().iter().map(|slot| vcpu_info(vm, slot)).collect(),
         devices: board.devices().into_iter().map(device).collect(),
+        disks: super::slots::summaries(vm),
         notes,
     }
 }

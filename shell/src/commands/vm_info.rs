@@ -1,6 +1,6 @@
 //! `vm info` and `vm why`.
 
-use super::{VM, print};
+use super::{VM, print, vm_disk};
 use crate::amount::{About, Bytes, Clock, Stamp};
 use crate::arguments::Arguments;
 use crate::command::{Command, Flow, Switch};
@@ -26,7 +26,7 @@ pub(super) const COMMANDS: &[Command] = &[
         parameters: &[VM],
         options: &[Switch::JSON],
         summary: "show everything about a VM",
-        details: "State, memory, vCPUs with the reasons of their exits, devices and notes.",
+        details: "State, memory, vCPUs with the reasons of their exits, devices, disks and notes.",
         example: "vm info linux",
         run: info,
     },
@@ -69,6 +69,10 @@ fn print_info(out: &mut Output, info: &VmInfo) -> fmt::Result {
     if !info.devices.is_empty() {
         writeln!(out)?;
         print_devices(out, info)?;
+    }
+    if !info.disks.is_empty() {
+        writeln!(out)?;
+        vm_disk::print_slots(out, &info.disks)?;
     }
     info.notes.iter().try_for_each(|note| writeln!(out, "note: {note}"))
 }

@@ -1,7 +1,8 @@
-//! The disks of the host.
+//! The disks of the host, and those of VMs.
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 use serde::Serialize;
 
 /// A partition of a disk.
@@ -87,4 +88,66 @@ pub struct HostDiskSummary {
     pub late: u64,
     /// Commands that it has now.
     pub in_flight: u64,
+}
+
+/// What a slot for disks has.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiskSlotState {
+    /// Nothing.
+    Empty,
+    /// A disk.
+    Attached,
+    /// A disk that goes when what the guest has begun has ended.
+    Detaching,
+}
+
+impl fmt::Display for DiskSlotState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Empty => "empty",
+            Self::Attached => "attached",
+            Self::Detaching => "detaching",
+        })
+    }
+}
+
+/// A slot of a VM for a disk, and what the guest has asked of it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct DiskSlotSummary {
+    /// What Linux calls the disk in it, such as `vda`.
+    pub slot: String,
+    /// Where the disk's content is, as a configuration says it.
+    pub backing: Option<String>,
+    /// The disk's size; zero without one.
+    pub size_bytes: u64,
+    /// What there is.
+    pub state: DiskSlotState,
+    /// Whether the guest may only read the disk.
+    pub is_read_only: bool,
+    /// Requests to read.
+    pub reads: u64,
+    /// Requests to write, zeroes too.
+    pub writes: u64,
+    /// Requests to flush.
+    pub flushes: u64,
+    /// Requests to discard.
+    pub discards: u64,
+    /// Bytes that reads asked for.
+    pub read_bytes: u64,
+    /// Bytes that writes asked for.
+    pub written_bytes: u64,
+    /// Requests that failed.
+    pub errors: u64,
+}
+
+/// What `vm disk attach` asks for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AttachRequest {
+    /// Where the content is, as typed.
+    pub backing: String,
+    /// The slot; the first empty one unless given.
+    pub slot: Option<String>,
+    /// Whether the guest may only read it.
+    pub is_read_only: bool,
 }

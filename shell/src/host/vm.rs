@@ -1,5 +1,6 @@
 //! Virtual machines, as the shell shows and orders them.
 
+use super::disk::DiskSlotSummary;
 use crate::amount;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -221,6 +222,8 @@ pub struct VmInfo {
     pub vcpu_list: Vec<VcpuInfo>,
     /// Its devices, by address.
     pub devices: Vec<DeviceSummary>,
+    /// Its slots for disks.
+    pub disks: Vec<DiskSlotSummary>,
     /// What an operator should know besides.
     pub notes: Vec<String>,
 }

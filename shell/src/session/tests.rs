@@ -182,7 +182,7 @@ fn errors_say_what_was_wrong_and_what_would_be_right() {
         ("vm crate linux", "no command 'vm crate': did you mean 'vm create'?"),
         (
             "vm",
-            "'vm' takes one of list, create, start, pause, resume, stop, reset, destroy, info, why, set, console, \
+            "'vm' takes one of list, create, start, pause, resume, stop, reset, destroy, info, why, set, disk, console, \
                 log, wait, send, expect, check",
         ),
         ("echo 'a", "a quote ' is not closed: echo 'a"),
@@ -251,6 +251,30 @@ fn vms_are_ordered_about() {
     says(&mut user, "vm set three weight=200 affinity=0,2-3");
     assert_eq!(user.host.vm(3).settings.affinity, Some(vec![0, 2, 3]));
     assert_eq!(user.host.vm(3).settings.weight, Some(200));
+}
+
+#[test]
+fn disks_of_vms_come_and_go() {
+    let mut user = user();
+    assert_eq!(
+        says(&mut user, "vm disk list linux"),
+        "SLOT  BACKING          SIZE    STATE     ACCESS       READS  WRITES  FLUSHES  READ   WRITTEN  FAILED\n\
+         vda   partition:data1  16 MiB  attached  read, write  1      2       3        4 KiB  8 KiB    5\n\
+         vdb   -                -       empty     -            1      2       3        4 KiB  8 KiB    5\n"
+    );
+    assert_eq!(says(&mut user, "vm disk list web"), "vm 2 'web' has no disks\n");
+    assert_eq!(
+        says(&mut user, "vm disk attach linux ram:16M --slot vdb --readonly"),
+        "vm 1 'linux', vdb: ram:16M attached, 16 MiB\n"
+    );
+    assert_eq!(says(&mut user, "vm disk detach linux vdb"), "vdb detached\n");
+    assert_eq!(
+        user.host.orders,
+        [
+            "attach 1 AttachRequest { backing: \"ram:16M\", slot: Some(\"vdb\"), is_read_only: true }",
+            "detach 1 vdb"
+        ]
+    );
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 use crate::error::Error;
 use crate::host::{
-    ConfigSummary, ConsoleInfo, ConsoleRead, Count, CpuState, CpuSummary, CrashRecord,
-    CreateRequest, Cursor, DeviceSummary, DiskUserSummary, Host, HostDiskSummary, ImageSummary,
-    JobId, JobStatus, Keyboard, LogLevel, LogLine, MemorySummary, PartitionSummary, Register, Stop,
-    Urgency, VcpuInfo, VcpuState, VcpuSummary, VersionInfo, VmId, VmInfo, VmSettings, VmState,
-    VmSummary,
+    AttachRequest, ConfigSummary, ConsoleInfo, ConsoleRead, Count, CpuState, CpuSummary,
+    CrashRecord, CreateRequest, Cursor, DeviceSummary, DiskSlotState, DiskSlotSummary,
+    DiskUserSummary, Host, HostDiskSummary, ImageSummary, JobId, JobStatus, Keyboard, LogLevel,
+    LogLine, MemorySummary, PartitionSummary, Register, Stop, Urgency, VcpuInfo, VcpuState,
+    VcpuSummary, VersionInfo, VmId, VmInfo, VmSettings, VmState, VmSummary,
 };
 use crate::session::SessionId;
 use std::time::Duration;
@@ -176,6 +176,7 @@ impl Host for FakeHost {
                 interrupt: Some(33),
                 activity: None,
             }],
+            disks: Vec::new(),
             notes: vec!["SVE is hidden".into()],
             summary: vm.summary.clone(),
         })
@@ -231,6 +232,46 @@ impl Host for FakeHost {
     fn vm_set(&mut self, vm: VmId, settings: &VmSettings) -> Result<(), Error> {
         self.vm(vm.0).settings = settings.clone();
         Ok(())
+    }
+
+    fn vm_disks(&self, vm: VmId) -> Result<Vec<DiskSlotSummary>, Error> {
+        let slot = |name: &str, backing: Option<&str>, state| DiskSlotSummary {
+            slot: name.into(),
+            backing: backing.map(Into::into),
+            size_bytes: 16 << 20,
+            state,
+            is_read_only: false,
+            reads: 1,
+            writes: 2,
+            flushes: 3,
+            discards: 4,
+            read_bytes: 4096,
+            written_bytes: 8192,
+            errors: 5,
+        };
+        Ok(match vm {
+            VmId(1) => vec![
+                slot("vda", Some("partition:data1"), DiskSlotState::Attached),
+                slot("vdb", None, DiskSlotState::Empty),
+            ],
+            _ => Vec::new(),
+        })
+    }
+
+    fn vm_disk_attach(
+        &mut self,
+        vm: VmId,
+        request: &AttachRequest,
+    ) -> Result<DiskSlotSummary, Error> {
+        self.orders.push(format!("attach {vm} {request:?}"));
+        let backing = Some(request.backing.clone());
+        let slots = self.vm_disks(VmId(1))?;
+        let slot = slots.into_iter().next_back().ok_or("no slot")?;
+        Ok(DiskSlotSummary { backing, state: DiskSlotState::Attached, ..slot })
+    }
+
+    fn vm_disk_detach(&mut self, vm: VmId, slot: &str) -> Result<JobId, Error> {
+        Ok(self.job_of(format!("detach {vm} {slot}"), Ok(format!("{slot} detached"))))
     }
 
     fn job(&mut self, job: JobId) -> JobStatus {

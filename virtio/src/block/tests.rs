@@ -215,7 +215,9 @@ fn a_device_on_its_bus_is_where_its_disk_reports_to() {
     let Rig { mut guest, .. } = rig;
     let bytes = guest.add(0, &[&header(READ, 0)], &[512, 1]).unwrap();
     let port = Arc::new(hv_core::sync::Mutex::new(guest.device));
-    port::attach(&port, Arc::new(window), PoolSize::default()).unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(window);
+    let insert = |disk| port::Insert { disk, name: "other", buffers: PoolSize::default() };
+    port::attach(&port, insert(disk)).unwrap();
     let notify = crate::testing::guest::register::QUEUE_NOTIFY;
     hv_core::guest::Device::write(&mut *port.lock(), notify, Width::B4, 0, Default::default());
     assert_eq!((drive.pending(), port.lock().device().running()), (1, 1));

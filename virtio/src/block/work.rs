@@ -4,7 +4,7 @@ use super::piece::{Name, Piece};
 use super::request::{self, Direction, Request, Terms, Work};
 use super::table::{Durability, Running};
 use super::wire::{self, F_CACHE_MODE, F_FLUSH, HEADER_BYTES, NAME_BYTES, Status};
-use super::{Block, Health};
+use super::{Block, Health, Stay};
 use crate::device::{Context, More};
 use crate::disk::geometry::Cache;
 use crate::disk::{
@@ -84,7 +84,8 @@ impl Block {
     }
 
     fn begin(&mut self, queue: usize, chain: Chain, context: &mut Context<'_>) {
-        let geometry = self.medium.as_ref().map(|medium| &medium.geometry);
+        let medium = self.medium.as_ref().filter(|medium| medium.stay == Stay::Stays);
+        let geometry = medium.map(|medium| &medium.geometry);
         let features = self.agreed | self.offered & wire::F_READ_ONLY;
         let work = match request::read(&chain, context.memory(), &Terms { geometry, features }) {
             Request::Work(work) => work,

@@ -138,6 +138,9 @@ impl<'a> Found<'a> {
 
     /// Where the content of a disk is.
     pub(super) fn backing(&self) -> Result<Backing, Refusal> {
+        if self.as_text() == Some("none") {
+            return Ok(Backing::None);
+        }
         let backing = self.as_text().and_then(|text| text.split_once(':'));
         let backing = backing.and_then(|(kind, rest)| match kind {
             "ram" => amount::bytes(rest)
@@ -153,8 +156,8 @@ impl<'a> Found<'a> {
             let (min, max) = (shown(DISK_MIN), shown(DISK_MAX));
             self.refuse(&format!(
                 "\"ram:SIZE\" of {min} to {max} in steps of {min}, such as \"ram:64M\", \
-                 \"image:PATH\" of a file in images/, \"disk:NAME\" of a disk of the host and \
-                 \"partition:LABEL\" of one of its partitions"
+                 \"image:PATH\" of a file in images/, \"disk:NAME\" of a disk of the host, \
+                 \"partition:LABEL\" of one of its partitions and \"none\" for an empty slot"
             ))
         })
     }

@@ -120,7 +120,18 @@ fn a_disk_can_be_one_of_the_host_or_a_part_of_it() {
     };
     assert_eq!(backing("disk:vda"), Ok(Backing::Disk("vda".into())));
     assert_eq!(backing("partition:a b:c"), Ok(Backing::Partition("a b:c".into())));
+    assert_eq!(backing("none"), Ok(Backing::None));
     assert!(backing("disk:").is_err() && backing("partition:").is_err());
+}
+
+#[test]
+fn what_is_attached_is_written_as_in_a_configuration() {
+    for text in ["ram:64M", "ram:4K", "ram:3G", "image:a/b.img", "disk:vda", "partition:a b"] {
+        assert_eq!(Backing::parse(text).unwrap().to_string(), text);
+    }
+    assert!(Backing::parse("none").unwrap_err().contains("no disk"));
+    let error = Backing::parse("vda").unwrap_err();
+    assert!(error.starts_with("found ") && error.contains("\"disk:NAME\""), "{error}");
 }
 
 #[test]
@@ -229,7 +240,7 @@ fn a_value_out_of_range_says_what_was_found_and_what_is_allowed() {
         ("rng = 1", "linux.toml:1: rng: found 1, allowed true, false"),
         (
             "[[disk]]\nbacking = \"ram:1\"",
-            "linux.toml:2: disk.backing: found 'ram:1', allowed \"ram:SIZE\" of 4K to 64G in steps of 4K, such as \"ram:64M\", \"image:PATH\" of a file in images/, \"disk:NAME\" of a disk of the host and \"partition:LABEL\" of one of its partitions",
+            "linux.toml:2: disk.backing: found 'ram:1', allowed \"ram:SIZE\" of 4K to 64G in steps of 4K, such as \"ram:64M\", \"image:PATH\" of a file in images/, \"disk:NAME\" of a disk of the host, \"partition:LABEL\" of one of its partitions and \"none\" for an empty slot",
         ),
         (
             "[[disk]]\nreadonly = true",

@@ -99,6 +99,31 @@ fn a_disk_that_is_taken_away_fails_what_it_had_and_what_comes() {
 }
 
 #[test]
+fn a_disk_that_is_let_go_ends_what_it_had_and_fails_what_comes() {
+    let host = Host::new(1000, 2);
+    let mut rig = rig(&host, Taste::default());
+    let begun: Vec<_> =
+        (1..4).map(|fill| rig.begin(WRITE, fill, &[fill as u8; 512], 0).unwrap()).collect();
+    rig.guest.device.call(|block, context| block.release(context));
+    assert!(rig.guest.interrupted());
+    assert_eq!(rig.guest.config(0, Width::B8), 0);
+    assert_eq!(rig.now(WRITE, 9, &[9; 512], 0).0, ERROR);
+    assert_eq!(rig.guest.device.device().running(), 3);
+    host.settle(&mut rig);
+    for id in begun {
+        assert_eq!(rig.answer(id), Some((DONE, vec![])));
+    }
+    assert!(rig.guest.device.device().is_leaving());
+    assert_eq!(rig.guest.device.device().running(), 0);
+    rig.change(None);
+    rig.change(Some(host.window(500, 500)));
+    assert_eq!(rig.guest.config(0, Width::B8), 500);
+    let content = host.drive.lock().content[512..5120].to_vec();
+    assert!(content[..1536].chunks(512).zip(1..).all(|(sector, fill)| sector == [fill; 512]));
+    assert!(content[1536..].iter().all(|byte| *byte == 0), "sector 9 was not written");
+}
+
+#[test]
 fn a_guest_that_is_killed_leaves_its_buffers_to_the_driver_and_nothing_else() {
     let host = Host::new(1000, 2);
     let mut rig = rig(&host, Taste::default());
