@@ -152,6 +152,7 @@ link bin/sh busybox
 file init 755 $here/init
 file sbin/power-key 755 $here/power-key
 file sbin/virtio 755 $here/virtio
+file sbin/disk-root 755 $here/disk-root
 file sbin/helper 755 $helper
 file etc/passwd 644 $here/passwd
 file etc/profile 644 $here/profile
