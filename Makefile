@@ -55,7 +55,7 @@ CARGO ?= cargo
 CARGO_BARE ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-machine setup-tests build xtask guests image bundle disk iso run test test-host test-machine test-all bench fuzz check check-target fmt clean
+.PHONY: help setup setup-machine setup-tests build xtask guests image bundle disk debian iso run test test-host test-machine test-all bench fuzz check check-target fmt clean
 
 help: ## Explain the targets and the variables.
 	@echo "Targets:"
@@ -135,6 +135,15 @@ disk: image ## Make a disk with a bundle on it (ext4): build/ARCH/disk.img.
 	@$(XTASK) disk $(BUILD)/disk.img roost=ext4::$(BUILD)/disk $(PARTITIONS)
 	@rm -rf $(BUILD)/disk
 
+# What a guest wrote to the disk stays there until the disk is made again: when a file of images/debian changes, or is deleted.
+$(BUILD)/debian.img: $(wildcard images/debian/*) | image
+	@tools/setup.sh debian $(if $(filter x86_64,$(ARCH)),qemu-x86_64,aarch64)
+	@images/debian/build.sh $(ARCH) $(BUILD)/debian-root.img $(IMAGES)/linux
+	@$(XTASK) disk $@.partial debian=image::$(BUILD)/debian-root.img
+	@rm $(BUILD)/debian-root.img && mv $@.partial $@
+
+debian: $(BUILD)/debian.img ## Make a disk with Debian on it, for the configuration of that name: build/ARCH/debian.img.
+
 iso: ## Make a bootable image for PCs (BIOS and UEFI): build/x86_64/roost.iso.
 ifneq ($(ARCH),x86_64)
 	$(error there is an ISO image for ARCH=x86_64 only)
@@ -155,9 +164,11 @@ test-host: ## Run the tests that need no emulator.
 
 test-machine: ## Run the tests that boot Roost in emulators; TESTS=NAME selects.
 	@for arch in $(ARCHES); do $(MAKE) --no-print-directory build bundle ARCH=$$arch AUTOSTART= || exit 1; done
+	@$(if $(filter aarch64,$(ARCHES)),$(MAKE) --no-print-directory debian ARCH=aarch64)
 	$(RUN_TESTS) $(TESTS)
 
 test-all: test ## The same as test, and every test that is slow.
+	@for arch in $(ARCHES); do $(MAKE) --no-print-directory debian ARCH=$$arch || exit 1; done
 	$(RUN_TESTS) --ignored $(TESTS)
 
 bench: setup ## Measure, in counted instructions: a table here, JSON in build/bench-$(ARCH).json.

@@ -4,7 +4,7 @@
 #
 #   tools/setup.sh WHAT...
 #
-# WHAT: aarch64 or x86_64 (all that is used for it), or parts of the latter: qemu-x86_64, bochs, iso, disk; or fuzz.
+# WHAT: aarch64 or x86_64 (all that is used for it), or parts of the latter: qemu-x86_64, bochs, iso, disk, debian; or fuzz.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -59,9 +59,14 @@ missing_for() {
             has mke2fs || [ -x /usr/sbin/mke2fs ] || [ -x /sbin/mke2fs ] || echo e2fsprogs
             has mformat || echo mtools
             ;;
+        debian)
+            has mmdebstrap || echo mmdebstrap
+            has fakeroot || echo fakeroot
+            missing_for disk
+            ;;
         fuzz) has c++ || echo g++ ;;
         *)
-            say "what is $1? There are aarch64, x86_64, qemu-x86_64, bochs, iso, disk, fuzz"
+            say "what is $1? There are aarch64, x86_64, qemu-x86_64, bochs, iso, disk, debian, fuzz"
             exit 1
             ;;
     esac
