@@ -6,7 +6,7 @@ use serde_json::Value;
 /// A probe that ticks for ever, with a disk.
 fn ticker_with_disk(machine: Machine, name: &str, backing: &str) -> Machine {
     let config = format!(
-        "name = \"{name}\"\nmemory = \"32M\"\n[boot]\nkernel = \"probe/probe.elf\"\ncmdline = \"test=pause\"\n\
+        "name = \"{name}\"\nmemory = \"32M\"\n[boot]\nkernel = \"probe/probe.elf\"\ncmdline = \"test=pause lines=1000000\"\n\
          [[disk]]\nbacking = \"{backing}\"\n"
     );
     machine.file(&format!("configs/{name}.toml"), config)
@@ -118,7 +118,7 @@ fn a_disk_that_fails_fails_who_asked_and_nobody_else(machine: Machine) {
 fn a_disk_that_is_slow_makes_its_user_wait_and_nobody_else(machine: Machine) {
     let disk = Disk::new(&[("slow", 16)]);
     let drive = format!("file={},format=raw,throttling.iops-total=20", disk.path().display());
-    let machine = machine.drive(&drive).probe("ticker", "test=pause");
+    let machine = machine.drive(&drive).probe("ticker", "test=pause lines=1000000");
     let mut roost = machine.linux_with_disk("patient", "partition:slow").boot();
     roost.start("ticker");
     start_linux(&mut roost, "patient");
@@ -380,7 +380,7 @@ fn with_a_stuck_guest(machine: Machine, disk: &Disk) -> Roost {
         disk.path().display()
     );
     let machine = machine.drive(&drive).linux_with_disk("stuck", "partition:data");
-    let mut roost = machine.probe("ticker", "test=pause").boot();
+    let mut roost = machine.probe("ticker", "test=pause lines=1000000").boot();
     roost.start("ticker");
     start_linux(&mut roost, "stuck");
     roost.type_line(
