@@ -193,7 +193,7 @@ check: setup-tests xtask ## What must pass before a commit: format, lints on hos
 
 # What is shipped for ARCH, and its guests.
 check-target:
-	$(CARGO_BARE) clippy --quiet -p roost -p shell -p vm-manager -p virtio -p net -p hv-core --target $(TARGET) $(BUILD_STD) -- -D warnings
+	$(CARGO_BARE) clippy --quiet -p roost -p shell -p vm-manager -p virtio -p volume -p net -p hv-core --target $(TARGET) $(BUILD_STD) -- -D warnings
 	cd images && $(CARGO_BARE) clippy --quiet --release --workspace $(GUESTS_OF_OTHERS) --target $(TARGET) --target-dir $(GUEST_DIR) $(BUILD_STD) -- -D warnings
 
 fmt: ## Format the sources.

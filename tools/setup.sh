@@ -32,10 +32,14 @@ as_root() {
 # Prints the packages of Debian that bring what is missing for one WHAT.
 missing_for() {
     case $1 in
-        aarch64) has qemu-system-aarch64 || echo qemu-system-arm ;;
+        aarch64)
+            missing_for disk
+            has qemu-system-aarch64 || echo qemu-system-arm
+            ;;
         x86_64)
             missing_for qemu-x86_64
             missing_for bochs
+            missing_for disk
             # Tests disassemble ACPI tables, and boot by UEFI.
             has iasl || echo acpica-tools
             [ -d /usr/share/OVMF ] || [ -d /usr/share/ovmf ] || echo ovmf

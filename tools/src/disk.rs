@@ -104,11 +104,11 @@ impl Partition {
     }
 }
 
-/// Makes a disk with these partitions: a file, which is sparse where nothing is.
+/// Makes a disk with these partitions: a file, which is sparse where nothing is. Returns which is where.
 ///
 /// # Errors
 /// When a source is not there or does not fit, or a tool is missing or fails.
-pub fn build(path: &Path, partitions: &[Partition]) -> Result<(), Error> {
+pub fn build(path: &Path, partitions: &[Partition]) -> Result<Table, Error> {
     let mut table = Table::new();
     for partition in partitions {
         if table.place(&partition.label).is_some() {
@@ -127,7 +127,7 @@ pub fn build(path: &Path, partitions: &[Partition]) -> Result<(), Error> {
             Content::Empty => {}
         }
     }
-    Ok(())
+    Ok(table)
 }
 
 fn make_ext4(
