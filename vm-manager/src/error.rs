@@ -58,6 +58,14 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// The medium of an image has not answered yet: nothing is wrong, and the same can be tried again a little later.
+    #[must_use]
+    pub fn is_not_yet(&self) -> bool {
+        matches!(self, Self::Load(error) if error.is_not_yet())
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -143,6 +143,22 @@ impl<P: Platform> Job<P> {
         matches!(self.phase, Phase::Await { .. })
     }
 
+    /// Ends the loading of a VM, if that is what it does: what is in RAM is not a guest. Returns whether it did.
+    pub(crate) fn stop_loading(&self) -> bool {
+        let is_loading = match self.phase {
+            Phase::Zero { .. } | Phase::Load { .. } => true,
+            // Nothing was changed yet.
+            Phase::Quiesce => self.goal == Goal::Start,
+            Phase::Delay(_) | Phase::KeyDown { .. } | Phase::Await { .. } => false,
+        };
+        if is_loading {
+            self.vm.request().release();
+            self.vm.change(VmEvent::LoadFailed);
+            log::warn!("{}: loading was given up", self.vm.title());
+        }
+        is_loading
+    }
+
     pub(crate) fn is_abandoned(&self) -> bool {
         self.is_abandoned
     }
@@ -173,8 +189,12 @@ impl<P: Platform> Job<P> {
     /// When the next slice is worth the while.
     pub(crate) fn wants_step_at(&self, now: Instant) -> Instant {
         const LOOK: Duration = Duration::from_millis(5);
+        // For a disk that does not interrupt, or has done so before it was looked at.
+        const DISK: Duration = Duration::from_micros(500);
         match &self.phase {
             Phase::Delay(at) => *at,
+            Phase::Load { loader, .. } if loader.progress().waits => now + DISK,
+            Phase::Zero { done } if *done == self.vm.ram().bytes() => now + DISK,
             Phase::Quiesce | Phase::Zero { .. } | Phase::Load { .. } => now,
             Phase::KeyDown { until, .. } => *until,
             Phase::Await { .. } => now + LOOK,
@@ -202,12 +222,17 @@ impl<P: Platform> Job<P> {
                 if *done < self.vm.ram().bytes() {
                     return None;
                 }
-                self.prepare_load(entropy).map(Some)
+                match self.prepare_load(entropy) {
+                    // Of the files, headers are read first.
+                    Err(error) if error.is_not_yet() => return None,
+                    prepared => prepared.map(Some),
+                }
             }
             Phase::Load { loader, start } => match loader.step(self.vm.ram(), LOAD_BYTES) {
                 Ok(progress) if !progress.finished => return None,
                 Ok(_) => {
                     let start = *start;
+                    self.vm.request().release();
                     self.vm.ram().publish();
                     self.vm.change(VmEvent::Loaded);
                     self.vm.start(start, platform.now());
@@ -236,6 +261,7 @@ impl<P: Platform> Job<P> {
             }
             Ok(None) => Some(Ended { goal: self.goal, result: Ok(()) }),
             Err(error) => {
+                self.vm.request().release();
                 self.vm.change(VmEvent::LoadFailed);
                 log::error!("{}: {error}", self.vm.title());
                 Some(Ended { goal: self.goal, result: Err(error) })

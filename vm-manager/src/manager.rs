@@ -90,7 +90,8 @@ impl<P: Platform> Manager<P> {
     ///
     /// # Errors
     ///
-    /// [`Error`]; nothing was made.
+    /// [`Error`]; nothing was made. One that [is not yet](Error::is_not_yet) one goes away if the same is asked for again,
+    /// with the same sources.
     pub fn create(&mut self, config: VmConfig, images: &dyn Images) -> Result<u32, Error> {
         if let Some(other) = self.vms.values().find(|vm| vm.name() == config.name) {
             return Err(Error::NameTaken { name: config.name, id: other.id() });
@@ -102,6 +103,7 @@ impl<P: Platform> Manager<P> {
             .map_err(|failure| failure.into_error(name))?;
         self.next_vm += 1;
         log::info!("{} created", vm.title());
+        vm.request().release();
         self.vms.insert(id, vm);
         Ok(id)
     }
@@ -268,6 +270,18 @@ impl<P: Platform> Manager<P> {
         if self.jobs.get_mut(&id.0).is_some_and(Job::abandon) {
             self.jobs.remove(&id.0);
         }
+    }
+
+    /// Gives a job up: as [`Self::abandon`], but a VM that is being loaded for an operator is stopped as it is. Returns
+    /// whether the job ended.
+    pub fn give_up(&mut self, id: JobId) -> bool {
+        if let Some(job) = self.jobs.get(&id.0)
+            && job.stop_loading()
+        {
+            self.jobs.remove(&id.0);
+        }
+        self.abandon(id);
+        !self.jobs.contains_key(&id.0)
     }
 
     /// Whether something is being done to a VM.

@@ -78,6 +78,14 @@ pub enum LoadError {
     },
 }
 
+impl LoadError {
+    /// The medium of a file has not answered yet: nothing is wrong, and the same can be tried again a little later.
+    #[must_use]
+    pub fn is_not_yet(&self) -> bool {
+        matches!(self, Self::Read { error: ReadError::NotYet, .. })
+    }
+}
+
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

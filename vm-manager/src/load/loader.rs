@@ -24,6 +24,8 @@ pub struct Progress<'a> {
     pub what: &'a str,
     /// Whether everything is loaded.
     pub finished: bool,
+    /// Whether it waits for the medium of a file.
+    pub waits: bool,
 }
 
 /// Copies what was planned into a guest's RAM, which must be zero before.
@@ -36,6 +38,7 @@ pub struct Loader {
     done_bytes: u64,
     total_bytes: u64,
     scratch: Vec<u8>,
+    waits: bool,
 }
 
 /// How far the current item is.
@@ -95,10 +98,18 @@ impl Loader {
 
     fn of(items: Vec<Item>) -> Self {
         let total_bytes = items.iter().map(total).fold(0, u64::saturating_add);
-        Self { items, current: 0, state: None, done_bytes: 0, total_bytes, scratch: Vec::new() }
+        Self {
+            items,
+            current: 0,
+            state: None,
+            done_bytes: 0,
+            total_bytes,
+            scratch: Vec::new(),
+            waits: false,
+        }
     }
 
-    /// Loads about `budget_bytes` more. Behind the end it does nothing.
+    /// Loads about `budget_bytes` more; less if the medium of a file has not answered yet. Behind the end it does nothing.
     ///
     /// # Errors
     ///
@@ -110,22 +121,30 @@ impl Loader {
         budget_bytes: usize,
     ) -> Result<Progress<'_>, LoadError> {
         let mut budget = budget_bytes.max(1);
+        self.waits = false;
         while budget != 0
             && let Some(item) = self.items.get(self.current)
         {
             let state = self.state.get_or_insert_with(|| State::begin(item));
             let turn = match state {
                 State::Copying { pieces, bytes } => {
-                    copy(item, pieces, bytes, ram, budget, &mut self.scratch)?
+                    copy(item, pieces, bytes, ram, budget, &mut self.scratch)
                 }
                 State::Unpacking { inflater, bytes } => {
-                    let (turn, is_last) = unpack(item, inflater, bytes, ram, budget)?;
-                    if is_last {
+                    let unpacked = unpack(item, inflater, bytes, ram, budget);
+                    if let Ok((_, true)) = unpacked {
                         *state = State::Done;
                     }
-                    Some(turn)
+                    unpacked.map(|(turn, _)| Some(turn))
                 }
-                State::Done => None,
+                State::Done => Ok(None),
+            };
+            let turn = match turn {
+                Err(error) if error.is_not_yet() => {
+                    self.waits = true;
+                    break;
+                }
+                turn => turn?,
             };
             match turn {
                 Some(turn) => {
@@ -151,6 +170,7 @@ impl Loader {
             total_bytes: self.total_bytes,
             what: current.or(self.items.last()).map_or("", |item| &item.what),
             finished: current.is_none(),
+            waits: self.waits,
         }
     }
 }

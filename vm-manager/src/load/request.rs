@@ -27,7 +27,7 @@ impl fmt::Debug for File {
     }
 }
 
-/// Where images are found by their paths: a bundle now, a disk later.
+/// Where images are found by their paths.
 pub trait Images {
     /// The image at this path below `images/`.
     fn open(&self, path: &str) -> Option<Arc<dyn Source>>;
@@ -101,6 +101,14 @@ impl Request {
             initrd: initrd.map_err(at_key(Key::Initrd))?,
             loads: loads.collect::<Result<_, _>>()?,
         })
+    }
+
+    /// No more is read of its files for now.
+    pub(crate) fn release(&self) {
+        let loads = self.loads.iter().map(|(file, _)| file);
+        for file in loads.chain(&self.initrd).chain([&self.kernel]) {
+            file.source.release();
+        }
     }
 }
 

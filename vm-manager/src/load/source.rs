@@ -1,4 +1,4 @@
-//! Where the bytes of an image come from: memory now, a disk later.
+//! Where the bytes of an image come from: memory, or a disk that nobody waits for.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -6,17 +6,26 @@ use core::fmt;
 /// A file could not be read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ReadError {
+    /// The medium has not answered yet: the same read will succeed, or fail, a little later.
+    NotYet,
     /// Bytes behind its end were asked for.
     PastEnd,
     /// The medium that it is on has failed.
     Medium,
+    /// That medium has not answered in time.
+    Late,
+    /// There is no memory to read it into.
+    NoMemory,
 }
 
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::NotYet => "the medium that it is on has not answered yet",
             Self::PastEnd => "it ends too early",
             Self::Medium => "the medium that it is on has failed",
+            Self::Late => "the medium that it is on does not answer",
+            Self::NoMemory => "there is no memory to read it into",
         })
     }
 }
@@ -37,6 +46,9 @@ pub trait Source: Send + Sync {
     ///
     /// If there are not so many, or they cannot be read; `buf` then holds anything.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError>;
+
+    /// No more is read for now: memory that was for that may go.
+    fn release(&self) {}
 
     /// The `len` bytes from `offset` on, if they are all in memory already: they are then
     /// copied once, directly to where they belong.

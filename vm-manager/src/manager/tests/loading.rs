@@ -7,8 +7,9 @@ use crate::load::{Images, ReadError, Source};
 use crate::testing::machine::Machine;
 use crate::vm::VmState;
 use hv_core::guest::{GuestMemory, GuestPhysAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
@@ -195,4 +196,95 @@ fn a_load_that_fails_leaves_the_vm_stopped_and_can_be_tried_again() {
     machine.finish(job).unwrap();
     machine.run_for(MS);
     assert_eq!(machine.notes(), ["runs"]);
+}
+
+/// A file on a medium that answers a read when it is asked for the same again, until it is released.
+struct Slow {
+    bytes: Vec<u8>,
+    asked: Mutex<BTreeSet<u64>>,
+    released: AtomicU32,
+    is_stuck: AtomicBool,
+}
+
+impl Source for Arc<Slow> {
+    fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError> {
+        let is_new = self.asked.lock().unwrap().insert(offset);
+        if is_new || self.is_stuck.load(Ordering::Relaxed) {
+            return Err(ReadError::NotYet);
+        }
+        let end = offset as usize + buf.len();
+        buf.copy_from_slice(self.bytes.get(offset as usize..end).ok_or(ReadError::PastEnd)?);
+        Ok(())
+    }
+
+    fn release(&self) {
+        self.asked.lock().unwrap().clear();
+        self.released.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+struct SlowImages(Arc<Slow>);
+
+impl Images for SlowImages {
+    fn open(&self, _: &str) -> Option<Arc<dyn Source>> {
+        Some(Arc::new(Arc::clone(&self.0)))
+    }
+
+    fn paths(&self) -> Vec<String> {
+        vec!["kernel".into()]
+    }
+}
+
+#[test]
+fn a_slow_medium_is_asked_again_until_everything_is_loaded() {
+    let mut machine = Machine::new(1);
+    let program = machine.program(|guest| async move { guest.note("runs") });
+    let mut bytes = program.code().to_vec();
+    bytes.resize(100 << 10, 0x55);
+    let slow = Arc::new(Slow {
+        bytes,
+        asked: Mutex::default(),
+        released: AtomicU32::new(0),
+        is_stuck: AtomicBool::new(false),
+    });
+    let images = SlowImages(Arc::clone(&slow));
+    let config: VmConfig = machine.config("vm", program, &[]);
+    let mut tries = 0;
+    let id = loop {
+        match machine.manager.create(config.clone(), &images) {
+            Ok(id) => break id,
+            Err(error) => assert!(error.is_not_yet(), "{error}"),
+        }
+        tries += 1;
+        assert!(tries < 100);
+    };
+    assert!(tries > 0);
+    assert_eq!(slow.released.load(Ordering::Relaxed), 1);
+
+    // It can be given up while it waits.
+    slow.is_stuck.store(true, Ordering::Relaxed);
+    let job = machine.manager.start(id).unwrap();
+    for _ in 0..50 {
+        machine.manager.poll();
+        assert!(matches!(machine.manager.job(job), JobStatus::Running { .. }));
+    }
+    assert_eq!(machine.state(id), VmState::Loading);
+    assert!(machine.manager.give_up(job));
+    assert_eq!(machine.state(id), VmState::Stopped);
+    assert!(!machine.manager.is_busy(id));
+    assert_eq!(slow.released.load(Ordering::Relaxed), 2);
+
+    slow.is_stuck.store(false, Ordering::Relaxed);
+    let job = machine.manager.start(id).unwrap();
+    machine.finish(job).unwrap();
+    assert_eq!(slow.released.load(Ordering::Relaxed), 3);
+    machine.run_for(MS);
+    assert_eq!(machine.notes(), ["runs"]);
+    let mut end = [0];
+    machine.vm(id).ram().read(GuestPhysAddr(ENTRY.0 + (100 << 10) - 1), &mut end).unwrap();
+    assert_eq!(end, [0x55]);
 }
