@@ -177,6 +177,14 @@ impl Disks {
         }
     }
 
+    /// What the partition of a label is called: `vda1`.
+    pub(crate) fn partition_name(&self, label: &str) -> Option<String> {
+        self.found.iter().find_map(|found| {
+            let partition = found.partitions().iter().find(|of| of.label == label)?;
+            Some(format!("{}{}", found.name, partition.number))
+        })
+    }
+
     fn open(
         &self,
         index: usize,
@@ -209,7 +217,10 @@ impl Disks {
                 && claim.range.overlaps(range)
                 && claim.window.strong_count() > 0
         });
-        of_range.map(|claim| claim.user.clone()).collect()
+        let mut users: Vec<String> = of_range.map(|claim| claim.user.clone()).collect();
+        // One VM may have several images open.
+        users.dedup();
+        users
     }
 
     /// Everybody who has some of a disk open.

@@ -2,10 +2,11 @@
 //! shell's.
 
 mod describe;
+mod pending;
 mod slots;
 
+use crate::bundles::{Bundles, Config};
 use crate::platform::Hardware;
-use crate::words;
 use crate::{disks, journal};
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -17,6 +18,7 @@ use hv_core::machine::{End, Machine};
 use hv_core::time::Instant;
 use hv_core::{console as serial, host};
 use log::LevelFilter;
+use pending::{Pending, Wish};
 use shell::error::Error;
 use shell::host::{
     AttachRequest, ConfigSummary, ConsoleInfo, ConsoleRead, CpuSummary, CrashRecord, CreateRequest,
@@ -25,7 +27,6 @@ use shell::host::{
     VmSettings, VmState, VmSummary,
 };
 use shell::session::{Session, SessionId};
-use vm_manager::bundle::Bundle;
 use vm_manager::config::VmConfig;
 use vm_manager::console;
 use vm_manager::job;
@@ -37,13 +38,15 @@ type HostVm = Arc<Vm<Hardware>>;
 /// The shell's host.
 pub(crate) struct Services {
     manager: Manager<Hardware>,
-    bundle: Bundle<'static>,
+    bundles: Bundles,
     machine: Machine,
     cpu_notes: Vec<String>,
     /// Who watches which console; the first of each has the keyboard.
     watchers: BTreeMap<u32, Vec<SessionId>>,
     /// What to say when a job ends well.
     messages: BTreeMap<u64, Message>,
+    /// What waits for images on a disk, by job.
+    pending: BTreeMap<u64, Pending>,
     next_instant_job: u64,
     /// Disks that guests are about to lose.
     departures: Vec<slots::Departure>,
@@ -51,33 +54,38 @@ pub(crate) struct Services {
 }
 
 enum Message {
-    /// Nothing was left to do: this is the answer.
-    Now(String),
+    /// Nothing is left to do: this is the answer.
+    Now(Result<String, Error>),
     /// Of a job of the manager.
     AtEnd(String),
 }
 
-/// Jobs of ours that are done at once have numbers from here on; the manager's are below.
+/// Jobs of ours have numbers from here on; the manager's are below.
 const INSTANT_JOBS: u64 = 1 << 32;
 
 fn refused(error: vm_manager::error::Error) -> Error {
     Error::new(error.to_string())
 }
 
+fn parse(config: &Config<'_>) -> Result<VmConfig, Error> {
+    VmConfig::parse(&config.file(), config.text).map_err(|error| Error::new(error.to_string()))
+}
+
 impl Services {
     pub(crate) fn new(
         manager: Manager<Hardware>,
-        bundle: Bundle<'static>,
+        bundles: Bundles,
         machine: Machine,
         cpu_notes: Vec<String>,
     ) -> Self {
         Self {
             manager,
-            bundle,
+            bundles,
             machine,
             cpu_notes,
             watchers: BTreeMap::new(),
             messages: BTreeMap::new(),
+            pending: BTreeMap::new(),
             next_instant_job: INSTANT_JOBS,
             departures: Vec::new(),
             wanted_end: None,
@@ -88,7 +96,8 @@ impl Services {
     pub(crate) fn poll(&mut self) -> Instant {
         let disks = disks::get().poll(host::now());
         let departures = self.see_off(host::now());
-        self.manager.poll().min(disks).min(departures)
+        let pending = self.poll_pending();
+        self.manager.poll().min(disks).min(departures).min(pending)
     }
 
     /// How the machine is to end, if it is.
@@ -134,26 +143,23 @@ impl Services {
         JobId(job)
     }
 
-    fn config(&self, name: &str) -> Result<(&'static [u8], String), Error> {
-        let name = name.strip_suffix(".toml").unwrap_or(name);
-        let file = format!("{name}.toml");
-        match self.bundle.config(name) {
-            Some(text) => Ok((text, file)),
-            None => {
-                let names: Vec<_> = self.bundle.configs().map(|(name, _)| name).collect();
-                let there = if names.is_empty() {
-                    String::from("there are no configurations")
-                } else {
-                    format!("there are {}", names.join(", "))
-                };
-                Err(Error::new(format!("no configuration '{}': {there}", name.escape_debug())))
-            }
-        }
+    fn config(&self, name: &str) -> Result<Config<'_>, Error> {
+        self.bundles.config(name).map_err(Error::new)
     }
 
-    fn parse(&self, name: &str) -> Result<VmConfig, Error> {
-        let (text, file) = self.config(name)?;
-        VmConfig::parse(&file, text).map_err(|error| Error::new(error.to_string()))
+    /// Begins what may have to wait for images on a disk. An error that is there at once is told at once.
+    fn begin(&mut self, pending: Pending) -> Result<JobId, Error> {
+        let result = self.attempt(&pending).transpose()?;
+        let job = self.new_instant_job();
+        match result {
+            Some(message) => {
+                self.messages.insert(job.0, Message::Now(Ok(message)));
+            }
+            None => {
+                self.pending.insert(job.0, pending);
+            }
+        }
+        Ok(job)
     }
 
     fn watch_counts(&mut self, vm: VmId) {
@@ -182,18 +188,16 @@ impl Host for Services {
     }
 
     fn vm_create(&mut self, request: &CreateRequest) -> Result<JobId, Error> {
-        let mut config = self.parse(&request.config)?;
+        let found = self.config(&request.config)?;
+        let origin = found.origin;
+        let mut config = parse(&found)?;
         let name = request.name.as_deref().map(|name| ("name", name));
         let overrides = request.overrides.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         for (key, value) in overrides.chain(name) {
             config =
                 config.with_override(key, value).map_err(|error| Error::new(error.to_string()))?;
         }
-        let id = self.manager.create(config, &self.bundle).map_err(refused)?;
-        let message = describe::summary(self.vm(VmId(id))?, &self.manager).created();
-        let job = self.new_instant_job();
-        self.messages.insert(job.0, Message::Now(message));
-        Ok(job)
+        self.begin(Pending::new(Wish::Create, &request.config, config, origin))
     }
 
     fn vm_start(&mut self, vm: VmId) -> Result<JobId, Error> {
@@ -289,21 +293,28 @@ impl Host for Services {
                 what: departure.what().into(),
             };
         }
-        if let Some(Message::Now(message)) = self.messages.get(&job.0) {
-            let message = message.clone();
-            self.messages.remove(&job.0);
-            return JobStatus::Done(Ok(message));
+        if self.pending.contains_key(&job.0) {
+            let what = "reading the headers of images".into();
+            return JobStatus::Running { done_bytes: 0, total_bytes: 0, what };
         }
-        match self.manager.job(job::JobId(job.0)) {
-            job::JobStatus::Running { done_bytes, total_bytes, what } => {
+        let message = match self.messages.get(&job.0) {
+            Some(Message::Now(_)) => None,
+            Some(Message::AtEnd(_)) | None => Some(self.manager.job(job::JobId(job.0))),
+        };
+        match message {
+            Some(job::JobStatus::Running { done_bytes, total_bytes, what }) => {
                 JobStatus::Running { done_bytes, total_bytes, what: what.into() }
             }
-            job::JobStatus::Done(result) => {
-                let message = match self.messages.remove(&job.0) {
-                    Some(Message::AtEnd(message) | Message::Now(message)) => message,
-                    None => String::new(),
-                };
-                JobStatus::Done(result.map(|()| message).map_err(refused))
+            Some(job::JobStatus::Done(Err(error))) => {
+                self.messages.remove(&job.0);
+                JobStatus::Done(Err(refused(error)))
+            }
+            Some(job::JobStatus::Done(Ok(()))) | None => {
+                JobStatus::Done(match self.messages.remove(&job.0) {
+                    Some(Message::AtEnd(message)) => Ok(message),
+                    Some(Message::Now(result)) => result,
+                    None => Ok(String::new()),
+                })
             }
         }
     }
@@ -313,7 +324,9 @@ impl Host for Services {
             return Err(Error::new("the guest knows already that its disk goes"));
         }
         self.messages.remove(&job.0);
-        self.manager.abandon(job::JobId(job.0));
+        if self.pending.remove(&job.0).is_none() {
+            self.manager.give_up(job::JobId(job.0));
+        }
         Ok(())
     }
 
@@ -382,53 +395,45 @@ impl Host for Services {
     }
 
     fn images(&self) -> Vec<ImageSummary> {
-        let summary = |(name, bytes): (&str, &[u8])| ImageSummary {
-            name: name.into(),
-            size_bytes: bytes.len() as u64,
-            kind: words::image_kind(bytes).into(),
-        };
-        self.bundle.images().map(summary).collect()
+        self.bundles.images()
     }
 
     fn configs(&self) -> Vec<ConfigSummary> {
-        let summary = |(name, text): (&str, &[u8])| {
-            let name = name.strip_suffix(".toml").unwrap_or(name);
-            match VmConfig::parse(&format!("{name}.toml"), text) {
-                Ok(config) => ConfigSummary {
-                    name: name.into(),
-                    vcpus: config.vcpus.into(),
-                    memory_bytes: config.memory_bytes,
-                    kernel: config.boot.kernel.clone(),
+        let summary = |config: Config<'_>| {
+            let source = self.bundles.source(config.origin);
+            match VmConfig::parse(&config.file(), config.text) {
+                Ok(parsed) => ConfigSummary {
+                    name: config.name,
+                    vcpus: parsed.vcpus.into(),
+                    memory_bytes: parsed.memory_bytes,
+                    kernel: parsed.boot.kernel,
+                    source,
                     error: None,
                 },
                 Err(error) => ConfigSummary {
-                    name: name.into(),
+                    name: config.name,
                     vcpus: 0,
                     memory_bytes: 0,
                     kernel: String::new(),
+                    source,
                     error: Some(error.to_string()),
                 },
             }
         };
-        self.bundle.configs().map(summary).collect()
+        self.bundles.configs().into_iter().map(summary).collect()
     }
 
     fn config_text(&self, name: &str) -> Result<String, Error> {
-        let (text, file) = self.config(name)?;
-        core::str::from_utf8(text)
+        let config = self.config(name)?;
+        core::str::from_utf8(config.text)
             .map(String::from)
-            .map_err(|_| Error::new(format!("{file} is not text")))
+            .map_err(|_| Error::new(format!("{} is not text", config.file())))
     }
 
-    fn config_check(&self, name: &str) -> Result<String, Error> {
-        let config = self.parse(name)?;
-        self.manager.check(&config, &self.bundle).map_err(refused)?;
-        Ok(format!(
-            "{} vCPU{}, {} MiB",
-            config.vcpus,
-            if config.vcpus == 1 { "" } else { "s" },
-            config.memory_bytes >> 20
-        ))
+    fn config_check(&mut self, name: &str) -> Result<JobId, Error> {
+        let found = self.config(name)?;
+        let (config, origin) = (parse(&found)?, found.origin);
+        self.begin(Pending::new(Wish::Check, name, config, origin))
     }
 
     fn log_level(&self) -> LogLevel {

@@ -6,6 +6,7 @@
 extern crate alloc;
 
 mod boot_line;
+mod bundles;
 mod disks;
 mod host;
 mod journal;

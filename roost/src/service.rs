@@ -1,5 +1,6 @@
 //! What the boot CPU does beside running guests: the serial shell, the VM manager, and the end of it all.
 
+use crate::bundles::Bundles;
 use crate::host::Services;
 use crate::platform::Hardware;
 use crate::{boot_line, disks, journal};
@@ -56,7 +57,10 @@ pub(crate) fn run(machine: Machine) -> ! {
     for note in &disk_notes {
         log::warn!("{note}");
     }
-    let bundle = read_bundle(&machine);
+    let (bundles, bundle_notes) = Bundles::find(read_bundle(&machine), machine.command_line);
+    for note in &bundle_notes {
+        log::warn!("{note}");
+    }
     let epoch = epoch(&machine);
     let entropy = host::now().0 ^ epoch.as_nanos() as u64;
     let manager = Manager::new(Arc::clone(shared), epoch, entropy);
@@ -66,12 +70,12 @@ pub(crate) fn run(machine: Machine) -> ! {
         _ => TerminalKind::Probe,
     };
     let mut session = Session::new(SessionId(0), Options { terminal });
-    start_script(&machine, &bundle, &mut session);
+    start_script(&machine, &bundles, &mut session);
     write_all(&banner);
-    for note in machine.notes.iter().chain(&notes).chain(&disk_notes) {
+    for note in machine.notes.iter().chain(&notes).chain(&disk_notes).chain(&bundle_notes) {
         write_all(&format!("warning: {note}\r\n"));
     }
-    let services = Services::new(manager, bundle, machine, notes);
+    let services = Services::new(manager, bundles, machine, notes);
     serve(services, session, CpuLoop::new(Arc::clone(shared), 0))
 }
 
@@ -118,12 +122,12 @@ fn banner(machine: &Machine, cpus: usize) -> String {
     )
 }
 
-fn start_script(machine: &Machine, bundle: &Bundle<'static>, session: &mut Session) {
+fn start_script(machine: &Machine, bundles: &Bundles, session: &mut Session) {
     if let Some(commands) = boot_line::value(machine.command_line, "roost.cmd") {
         session.run_commands("roost.cmd", &commands);
         return;
     }
-    match bundle.autostart().map(core::str::from_utf8) {
+    match bundles.autostart().map(core::str::from_utf8) {
         Some(Ok(text)) => session.run_script("autostart", text),
         Some(Err(_)) => write_all("error: autostart is not text\r\n"),
         None => {}

@@ -106,15 +106,15 @@ pub trait Host {
     fn memory(&self) -> MemorySummary;
     /// The disks of the host.
     fn disks(&self) -> Vec<HostDiskSummary>;
-    /// The images of the bundle.
+    /// The images of the bundles.
     fn images(&self) -> Vec<ImageSummary>;
-    /// The VM configurations of the bundle, also those that are not valid.
+    /// The VM configurations of the bundles, also those that are not valid.
     fn configs(&self) -> Vec<ConfigSummary>;
     /// The text of a configuration.
     fn config_text(&self, name: &str) -> Result<String, Error>;
-    /// Validates a configuration without creating anything; answers what it would make, such as
-    /// `2 vCPUs, 256 MiB`.
-    fn config_check(&self, name: &str) -> Result<String, Error>;
+    /// Begins to validate a configuration, without creating anything. The job's message is printed: it says what would be
+    /// made.
+    fn config_check(&mut self, name: &str) -> Result<JobId, Error>;
 
     /// The least severe level that Roost's log keeps.
     fn log_level(&self) -> LogLevel;

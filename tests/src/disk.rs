@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use xtask::disk::Partition;
 use xtask::gpt::Table;
 
 use crate::artifact::build_root;
@@ -31,6 +32,19 @@ impl Disk {
             panic!("{error}");
         }
         Self { path, table }
+    }
+
+    /// A disk with these partitions and what is in them.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn of(partitions: &[Partition]) -> Self {
+        let path = scratch("disk.img");
+        match xtask::disk::build(&path, partitions) {
+            Ok(table) => Self { path, table },
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// The file.
@@ -124,7 +138,7 @@ impl Drop for Disk {
 }
 
 /// A file that no other test has.
-fn scratch(name: &str) -> PathBuf {
+pub(crate) fn scratch(name: &str) -> PathBuf {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let directory = build_root().join("tests");
     if let Err(error) = fs::create_dir_all(&directory) {

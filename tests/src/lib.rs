@@ -22,12 +22,14 @@ mod emulator;
 mod machine;
 mod roost;
 mod serial;
+mod stage;
 
 pub use artifact::{Arch, Guests, build_directory, built};
 pub use disk::Disk;
 pub use machine::{COUNTED, Cpu, Firmware, Gic, Machine};
 pub use roost::Roost;
 pub use serial::Serial;
+pub use stage::Stage;
 
 /// Which tests run on which machine. What a test does is a function of the file, which gets the machine:
 ///

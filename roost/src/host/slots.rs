@@ -1,6 +1,7 @@
 //! Disks of a VM that come and go while it runs.
 
 use super::{HostVm, Message, Services, refused};
+use crate::bundles::{Opened, Origin, Shelf};
 use crate::disks;
 use alloc::format;
 use alloc::string::String;
@@ -102,7 +103,9 @@ impl Services {
         };
         let access =
             if request.is_read_only { DiskAccess::ReadOnly } else { DiskAccess::ReadWrite };
-        let insert = Insert { backing: &backing, access, images: &self.bundle, user: vm.name() };
+        let (opened, origin) = (Opened::default(), Origin::Initrd);
+        let images = Shelf { bundles: &self.bundles, origin, opened: &opened, user: vm.name() };
+        let insert = Insert { backing: &backing, access, images: &images, user: vm.name() };
         slot.attach(&insert).map_err(|problem| {
             Error::new(format!("{}, {}: {problem}", vm.title(), disks::name(index)))
         })?;
@@ -131,7 +134,7 @@ impl Services {
         let Self { departures, messages, .. } = self;
         departures.retain(|departure| match departure.end(now) {
             Some(message) => {
-                messages.insert(departure.job, Message::Now(message));
+                messages.insert(departure.job, Message::Now(Ok(message)));
                 false
             }
             None => true,

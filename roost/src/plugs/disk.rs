@@ -212,7 +212,12 @@ fn open(insert: &Insert<'_>) -> Result<Option<Arc<dyn Disk>>, String> {
 }
 
 fn image(path: &str, images: &dyn Images) -> Result<SourceImage, String> {
-    images.open(path).map(SourceImage).ok_or_else(|| format!("no image '{path}'"))
+    let source = images.open(path).ok_or_else(|| format!("no image '{path}'"))?;
+    // A guest's disk does not wait for another disk.
+    if source.slice(0, 0).is_none() {
+        return Err("an image that is on a disk cannot be one; use a partition of its own".into());
+    }
+    Ok(SourceImage(source))
 }
 
 /// What is asked of a disk of the host.

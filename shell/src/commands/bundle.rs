@@ -8,6 +8,8 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::host::ConfigSummary;
 use crate::table::{self, Column};
+use crate::task::jobs::Jobs;
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -22,7 +24,9 @@ pub(super) const COMMANDS: &[Command] = &[
         parameters: &[],
         options: &[Switch::JSON],
         summary: "list the images that VMs can boot",
-        details: "They came in the bundle that the boot loader handed over.",
+        details: "SOURCE is where they are: in the bundle that the boot loader handed over (initrd), or in one on a partition \
+                  of a disk of the host. There is one on the partition with the label 'roost', or on those that \
+                  roost.bundle=partition:LABEL of Roost's command line names.",
         example: "image list",
         run: images,
     },
@@ -31,7 +35,8 @@ pub(super) const COMMANDS: &[Command] = &[
         parameters: &[],
         options: &[Switch::JSON],
         summary: "list the VM configurations",
-        details: "They came in the bundle that the boot loader handed over.",
+        details: "SOURCE is where they are, as in 'image list'. Their paths are paths of the same bundle; partition:LABEL/PATH is \
+                  one of another. A configuration on a disk whose name is taken is called partition:LABEL/NAME.",
         example: "config list",
         run: list,
     },
@@ -70,12 +75,17 @@ fn images(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Erro
         let rows: Vec<Vec<String>> = images
             .iter()
             .map(|image| {
-                vec![image.name.clone(), About(image.size_bytes).to_string(), image.kind.clone()]
+                vec![
+                    image.name.clone(),
+                    About(image.size_bytes).to_string(),
+                    image.kind.clone(),
+                    image.source.clone(),
+                ]
             })
             .collect();
         Ok(table::print(
             context.out,
-            &["NAME", "SIZE", "KIND"].map(|header| Column(header, 0)),
+            &["NAME", "SIZE", "KIND", "SOURCE"].map(|header| Column(header, 0)),
             &rows,
         )?)
     })?;
@@ -86,7 +96,8 @@ fn list(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error>
     let configs = context.host.configs();
     print(context, arguments, &configs, |context, configs| {
         let rows: Vec<Vec<String>> = configs.iter().map(row).collect();
-        let columns = ["NAME", "VCPUS", "MEMORY", "KERNEL"].map(|header| Column(header, 0));
+        let columns =
+            ["NAME", "VCPUS", "MEMORY", "KERNEL", "SOURCE"].map(|header| Column(header, 0));
         table::print(context.out, &columns, &rows)?;
         for config in configs {
             if let Some(error) = &config.error {
@@ -100,13 +111,20 @@ fn list(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error>
 
 fn row(config: &ConfigSummary) -> Vec<String> {
     if config.error.is_some() {
-        return vec![config.name.clone(), "-".into(), "-".into(), "not valid".into()];
+        return vec![
+            config.name.clone(),
+            "-".into(),
+            "-".into(),
+            "not valid".into(),
+            config.source.clone(),
+        ];
     }
     vec![
         config.name.clone(),
         config.vcpus.to_string(),
         Bytes(config.memory_bytes).to_string(),
         config.kernel.clone(),
+        config.source.clone(),
     ]
 }
 
@@ -120,7 +138,6 @@ fn show(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error>
 
 fn check(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error> {
     let name = arguments.required(0)?;
-    let what = context.host.config_check(name)?;
-    writeln!(context.out, "config '{name}' is valid: {what}")?;
-    Ok(Flow::Done)
+    let job = context.host.config_check(name)?;
+    Ok(Flow::Wait(Box::new(Jobs::one(job))))
 }

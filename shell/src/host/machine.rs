@@ -1,4 +1,4 @@
-//! The physical machine, and what is in the bundle.
+//! The physical machine, and what is in the bundles.
 
 use crate::error::Error;
 use alloc::string::String;
@@ -70,7 +70,7 @@ pub struct MemorySummary {
     pub stacks_bytes: u64,
 }
 
-/// One image of the bundle.
+/// One image of a bundle.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct ImageSummary {
     /// Its path, such as `linux/Image`.
@@ -79,9 +79,11 @@ pub struct ImageSummary {
     pub size_bytes: u64,
     /// What it was recognized as, such as `Linux arm64 Image`.
     pub kind: String,
+    /// Where it is: `initrd`, or a partition such as `vda1 'roost' ext4`.
+    pub source: String,
 }
 
-/// One VM configuration of the bundle.
+/// One VM configuration of a bundle.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct ConfigSummary {
     /// Its name, without `.toml`.
@@ -92,6 +94,8 @@ pub struct ConfigSummary {
     pub memory_bytes: u64,
     /// The kernel that it boots.
     pub kernel: String,
+    /// Where it is, as of an image.
+    pub source: String,
     /// Why it is not valid, if it is not.
     pub error: Option<String>,
 }

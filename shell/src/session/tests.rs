@@ -72,9 +72,9 @@ fn listings_are_tables_and_json() {
 
     assert_eq!(
         answer("image list"),
-        "NAME                  SIZE    KIND\n\
-         linux/Image           30 MiB  Linux arm64 Image\n\
-         linux/initrd.cpio.gz  1 MiB   gzip\n"
+        "NAME                  SIZE    KIND               SOURCE\n\
+         linux/Image           30 MiB  Linux arm64 Image  initrd\n\
+         linux/initrd.cpio.gz  1 MiB   gzip               vda1 'roost' ext4\n"
     );
     assert_eq!(json("image list")[0]["size_bytes"], 31_457_280);
     assert_eq!(
@@ -90,7 +90,7 @@ fn listings_are_tables_and_json() {
     assert!(answer("disk info vda").contains("serial      QM\\u{1b}[2J\n"), "nothing to obey");
     assert!(answer("disk info vdb").contains("no disk 'vdb': the host has vda"));
     let configs = answer("config list");
-    assert!(configs.contains("linux-smp  1      256 MiB  linux/Image\n"), "{configs}");
+    assert!(configs.contains("linux-smp  1      256 MiB  linux/Image  initrd\n"), "{configs}");
     assert!(configs.contains("broken is not valid: broken.toml:3: memory = \"lots\""), "{configs}");
     assert_eq!(json("config list")[1]["error"], serde_json::Value::Null);
     assert_eq!(json("uptime")["uptime_ns"], 83_456_000_000_u64);

@@ -421,6 +421,7 @@ impl Host for FakeHost {
             name: name.into(),
             size_bytes,
             kind: kind.into(),
+            source: if kind == "gzip" { "vda1 'roost' ext4".into() } else { "initrd".into() },
         };
         vec![
             image("linux/Image", 31_457_280, "Linux arm64 Image"),
@@ -434,6 +435,7 @@ impl Host for FakeHost {
             vcpus: 1,
             memory_bytes: 256 << 20,
             kernel: "linux/Image".into(),
+            source: "initrd".into(),
             error: error.map(Into::into),
         };
         let broken = "broken.toml:3: memory = \"lots\": a number and a unit, such as \"256M\"";
@@ -447,8 +449,10 @@ impl Host for FakeHost {
         }
     }
 
-    fn config_check(&self, name: &str) -> Result<String, Error> {
-        self.config_text(name).map(|_| "1 vCPU, 256 MiB".into())
+    fn config_check(&mut self, name: &str) -> Result<JobId, Error> {
+        self.config_text(name)?;
+        let message = format!("config '{name}' is valid: 1 vCPU, 256 MiB");
+        Ok(self.job_of(format!("check {name}"), Ok(message)))
     }
 
     fn log_level(&self) -> LogLevel {
