@@ -27,6 +27,7 @@ use shell::host::{
     VmSettings, VmState, VmSummary,
 };
 use shell::session::{Session, SessionId};
+use shell::terminal_size::TerminalSize;
 use vm_manager::config::VmConfig;
 use vm_manager::console;
 use vm_manager::job;
@@ -373,6 +374,11 @@ impl Host for Services {
 
     fn console_write(&mut self, vm: VmId, bytes: &[u8]) -> usize {
         self.manager.type_in(vm.0, bytes).unwrap_or(0)
+    }
+
+    fn console_resize(&mut self, vm: VmId, size: TerminalSize) {
+        // A VM that is gone has no console to tell.
+        _ = self.manager.resize_console(vm.0, size.columns, size.rows);
     }
 
     fn vcpus(&self, vm: Option<VmId>) -> Vec<VcpuSummary> {

@@ -7,6 +7,7 @@ use crate::output::Output;
 use crate::program::Policy;
 use crate::session::SessionId;
 use crate::session::input::Input;
+use crate::terminal_size::TerminalSize;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -67,6 +68,8 @@ pub(crate) struct Context<'a> {
     pub(crate) places: &'a mut Places,
     pub(crate) history: &'a History,
     pub(crate) display: Display,
+    /// How large the terminal is, if it has said so.
+    pub(crate) size: Option<TerminalSize>,
     pub(crate) progress_line: ProgressLine,
     /// What an error does in the script that runs; `None` when a user types.
     pub(crate) policy: Option<&'a mut Policy>,

@@ -18,6 +18,7 @@ use crate::output::{Column, Output};
 use crate::session::TerminalKind;
 use crate::session::input::Input;
 use crate::table;
+use crate::terminal_size::TerminalSize;
 use alloc::string::String;
 use core::time::Duration;
 use face::Face;
@@ -27,9 +28,6 @@ use wire::{LEAST_COLUMNS, MOST_COLUMNS, Outcome};
 
 /// What is shown where a command can be typed.
 pub(crate) const PROMPT: &str = "roost> ";
-/// Asks for the size: saves the cursor, goes as far as there is a screen, asks where that is, and
-/// goes back (VT100 DECSC, CUP, DSR, DECRC).
-const PROBE: &[u8] = b"\x1b7\x1b[999;999H\x1b[6n\x1b8";
 /// How long a terminal has to answer.
 const PATIENCE: Duration = Duration::from_millis(200);
 /// Home and erase everything (VT100 CUP, ED).
@@ -69,6 +67,7 @@ pub(crate) struct Editor {
     face: Face,
     stage: Stage,
     columns: usize,
+    size: Option<TerminalSize>,
     /// The terminal owes an answer to a probe.
     is_probed: bool,
     /// The terminal's size has become known since the face was chosen.
@@ -94,6 +93,7 @@ impl Editor {
             face,
             stage: Stage::Closed,
             columns: columns.clamp(1, MOST_COLUMNS),
+            size: None,
             is_probed: false,
             is_resized: false,
             decoder: Decoder::new(),
@@ -124,10 +124,16 @@ impl Editor {
         }
     }
 
-    /// The terminal has this width, from the next prompt on.
-    pub(crate) fn set_columns(&mut self, columns: usize) {
-        self.columns = columns.clamp(1, MOST_COLUMNS);
+    /// The terminal has this size: its width counts from the next prompt on.
+    pub(crate) fn set_size(&mut self, size: TerminalSize) {
+        self.columns = usize::from(size.columns).clamp(1, MOST_COLUMNS);
+        self.size = Some(size);
         self.is_resized = true;
+    }
+
+    /// How large the terminal is, if it has said so.
+    pub(crate) fn size(&self) -> Option<TerminalSize> {
+        self.size
     }
 
     /// Shows the prompt and takes keys until a line is complete or `out` is full.
@@ -177,7 +183,7 @@ impl Editor {
     fn open(&mut self, out: &mut Output, now: Duration) {
         out.fresh_line();
         if matches!(self.face, Face::Unknown) {
-            out.control(PROBE, Column::Kept);
+            out.control(TerminalSize::QUERY, Column::Kept);
             self.is_probed = true;
             self.stage = Stage::Probing(now.saturating_add(PATIENCE));
             return;
@@ -218,8 +224,11 @@ impl Editor {
     }
 
     fn take_size(&mut self, row: usize, column: usize) {
-        if core::mem::take(&mut self.is_probed) && row > 0 && column > 0 {
-            self.set_columns(column);
+        let size = TerminalSize::of_corner(row, column);
+        if core::mem::take(&mut self.is_probed)
+            && let Some(size) = size
+        {
+            self.set_size(size);
         }
     }
 
@@ -360,7 +369,7 @@ impl Editor {
         self.face.forget();
         out.control(CLEAR, Column::First);
         // The window may have another size by now; the answer counts from the next prompt on.
-        out.control(PROBE, Column::Kept);
+        out.control(TerminalSize::QUERY, Column::Kept);
         self.is_probed = true;
         self.show(out);
     }

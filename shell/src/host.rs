@@ -27,6 +27,7 @@ pub use vm::{
 
 use crate::error::Error;
 use crate::session::SessionId;
+use crate::terminal_size::TerminalSize;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -97,6 +98,8 @@ pub trait Host {
     /// Types on a VM's console. Answers how many bytes the guest's device accepted; the caller
     /// keeps the rest.
     fn console_write(&mut self, vm: VmId, bytes: &[u8]) -> usize;
+    /// Whoever types on a VM's console has a terminal of this size.
+    fn console_resize(&mut self, vm: VmId, size: TerminalSize);
 
     /// All vCPUs, or those of one VM.
     fn vcpus(&self, vm: Option<VmId>) -> Vec<VcpuSummary>;

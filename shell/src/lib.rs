@@ -39,6 +39,7 @@ pub mod session;
 mod slip;
 mod table;
 mod task;
+pub mod terminal_size;
 #[cfg(test)]
 mod testing;
 mod vm_name;

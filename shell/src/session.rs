@@ -24,6 +24,7 @@ use crate::output::Output;
 use crate::program::{Origin, Policy, Program};
 use crate::task::end::{End, Ending};
 use crate::task::{Awaits, Progress, Reader, Task};
+use crate::terminal_size::TerminalSize;
 use crate::words;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -121,9 +122,10 @@ impl Session {
         !self.out.is_empty()
     }
 
-    /// The terminal has this width in characters, from the next prompt on.
-    pub fn set_columns(&mut self, columns: u16) {
-        self.editor.set_columns(columns.into());
+    /// The terminal has this size: a console that it is attached to follows at once, the prompt from the next one on.
+    pub fn set_size(&mut self, size: TerminalSize) {
+        self.editor.set_size(size);
+        self.is_eager = true;
     }
 
     /// Shows a line of text without being asked: above the prompt, with what was typed kept; after
@@ -329,6 +331,7 @@ impl Session {
             places: &mut self.places,
             history: self.editor.history(),
             display,
+            size: self.editor.size(),
             progress_line: if is_watched { ProgressLine::Rewritten } else { ProgressLine::Silent },
             policy: script.map(|program| &mut program.policy),
         }

@@ -2,7 +2,10 @@
 
 use machine_tests::{Guests, Machine, Roost};
 use serde_json::Value;
+use std::time::Duration;
 
+/// How long anything may take.
+const LIMIT: Duration = Duration::from_secs(180);
 const PROMPT: &str = "linux:~# ";
 const NAME: &str = "linux-virtio";
 
@@ -55,11 +58,52 @@ fn linux_lives_on_virtio_and_its_ram_disk_survives_a_reset(machine: Machine) {
     roost.power_off();
 }
 
+fn the_console_has_the_size_of_the_terminal(machine: Machine) {
+    const QUERY: &str = "\x1b[999;999H\x1b[6n";
+    const ANSWER: &str = "\x1b[37;113R";
+    let mut roost = machine.guests(Guests::All).switch_on();
+    let serial = roost.serial();
+    // An answer that comes too late for this prompt counts for the next one.
+    serial.expect(QUERY, LIMIT);
+    serial.send(&format!("{ANSWER}\r"));
+    serial.expect("roost> ", LIMIT);
+    serial.send(&format!("\rvm create {NAME}; vm start {NAME}\r"));
+    serial.send(&format!("vm expect {NAME} '{PROMPT}' --timeout 170s; echo booted\r"));
+    serial.expect("\nbooted", LIMIT);
+    serial.send(&format!("vm console {NAME}\r"));
+    serial.expect(QUERY, LIMIT);
+    serial.send(ANSWER);
+    serial.expect(PROMPT, LIMIT);
+    // Not on the line with an answer that may have come too late, which the guest got then.
+    serial.send("\x03stty size\r");
+    serial.expect("\n37 113\r", LIMIT);
+}
+
+fn a_guest_that_floods_its_console_holds_nobody_up(machine: Machine) {
+    let mut roost = machine.guests(Guests::All).boot();
+    roost.start(NAME);
+    roost.wait_for_text(NAME, PROMPT);
+    roost.type_line(NAME, "yes a flood of $((40 + 2))");
+    roost.wait_for_text(NAME, "flood of 42");
+    roost.start("hello");
+    roost.wait_for_text("hello", "goodbye");
+    assert_eq!(roost.state(NAME), "running");
+    // It listens, too.
+    roost.succeed(&format!("vm send {NAME} '\\x03'"));
+    roost.wait_for_text(NAME, PROMPT);
+    roost.does(NAME, "true");
+    roost.power_off();
+}
+
 machine_tests::tests! {
     aarch64 {
+        the_console_has_the_size_of_the_terminal(Machine::virt());
+        a_guest_that_floods_its_console_holds_nobody_up(Machine::virt());
         linux_lives_on_virtio_and_its_ram_disk_survives_a_reset(Machine::virt());
     }
     svm {
+        the_console_has_the_size_of_the_terminal(Machine::svm());
+        a_guest_that_floods_its_console_holds_nobody_up(Machine::svm());
         linux_lives_on_virtio_and_its_ram_disk_survives_a_reset(Machine::svm());
     }
 }

@@ -404,6 +404,16 @@ impl<P: Platform> Manager<P> {
         Ok(self.vm(id)?.type_in(bytes))
     }
 
+    /// Whoever types on a VM's console has a terminal with so many characters in a line, and lines.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchVm`].
+    pub fn resize_console(&self, id: u32, columns: u16, rows: u16) -> Result<(), Error> {
+        self.vm(id)?.resize_console(columns, rows);
+        Ok(())
+    }
+
     /// Bytes of RAM of all guests, and of the tables that show it to them.
     #[must_use]
     pub fn memory(&self) -> (u64, u64) {

@@ -87,6 +87,11 @@ pub trait Handle: Send + Sync {
         None
     }
 
+    /// Whoever types on it has a terminal with so many characters in a line, and lines.
+    fn resize(&self, columns: u16, rows: u16) {
+        let _ = (columns, rows);
+    }
+
     /// Its machine starts anew: what was meant for the old guest is forgotten.
     fn reset(&self) {}
 

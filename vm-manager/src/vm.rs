@@ -278,6 +278,13 @@ impl<P: Platform> Vm<P> {
         self.board.plugged().iter().filter_map(|placed| placed.handle.disk())
     }
 
+    /// Tells its console how large the terminal is; one that is a serial port has no way to pass that on.
+    pub(crate) fn resize_console(&self, columns: u16, rows: u16) {
+        for placed in self.board.plugged() {
+            placed.handle.resize(columns, rows);
+        }
+    }
+
     /// The vCPU of `slot` is about to run: devices that wanted to be called again are.
     #[inline]
     pub(crate) fn serve_devices(&self, slot: &VcpuSlot<P>) {

@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use hv_core::sync::Mutex;
 use virtio::More;
-use virtio::console::{Console, ConsolePort};
+use virtio::console::{Console, ConsolePort, TerminalSize};
 use vm_manager::console::InputQueue;
 use vm_manager::devices::serial::SerialOut;
 use vm_manager::plug::{Activity, Again, Handle, Order, Plug, Plugged, Socket};
@@ -89,6 +89,12 @@ impl Handle for ConsoleHandle {
             self.bell.ring();
         }
         Some(taken)
+    }
+
+    /// `VIRTIO_CONSOLE_F_SIZE` (virtio 1.2, 5.3.4).
+    fn resize(&self, columns: u16, rows: u16) {
+        let size = TerminalSize { columns, rows };
+        self.slot.device.lock().call(|console, context| console.resize(size, context));
     }
 
     fn reset(&self) {

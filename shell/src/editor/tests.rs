@@ -1,5 +1,6 @@
 use crate::context::Display;
 use crate::host::VmState;
+use crate::terminal_size::TerminalSize;
 use crate::testing::fake_host::FakeHost;
 use crate::testing::noise::Noise;
 use crate::testing::user::User;
@@ -294,10 +295,10 @@ fn narrow_terminals_get_plain_lines() {
 #[test]
 fn a_window_that_changes_its_size_is_followed() {
     let mut user = vt100();
-    user.session.set_columns(10);
+    user.session.set_size(TerminalSize { columns: 10, rows: 24 });
     user.types("\r");
     assert_eq!(user.session.display(), Display::Plain);
-    user.session.set_columns(40);
+    user.session.set_size(TerminalSize { columns: 40, rows: 24 });
     user.types("\r");
     assert_eq!(user.session.display(), Display::Terminal);
 }

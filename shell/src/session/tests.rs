@@ -1,5 +1,7 @@
 use crate::error::Error;
 use crate::host::{Cursor, Host, LogLevel, LogLine, VmId, VmState};
+use crate::session::SessionId;
+use crate::terminal_size::TerminalSize;
 use crate::testing::fake_host::{FakeHost, crash};
 use crate::testing::noise::Noise;
 use crate::testing::user::User;
@@ -528,6 +530,44 @@ fn a_console_is_replayed_once_and_then_live() {
     // Again, with what came meanwhile.
     user.host.prints(1, "x");
     assert!(user.types("vm console 1\r").ends_with("old\r\n/ # new\r\n/ # x"));
+}
+
+#[test]
+fn a_console_has_the_size_of_the_terminal_that_types_on_it() {
+    let mut user = User::vt100(FakeHost::with_two(), 30, 100);
+    user.types("vm console 1\r");
+    // What the prompt knew, and what the terminal says now. The answer is not typed.
+    assert_eq!(user.host.orders, ["resize 1 100x30", "resize 1 100x30"]);
+    user.types("x");
+    assert_eq!(user.host.vm(1).typed, b"x");
+    user.session.set_size(TerminalSize { columns: 132, rows: 43 });
+    user.settle();
+    assert_eq!(user.host.orders.last().map(String::as_str), Some("resize 1 132x43"));
+}
+
+#[test]
+fn typing_waits_for_a_terminals_answer_but_not_for_long() {
+    let mut user = User::vt100(FakeHost::with_two(), 30, 100);
+    user.mute();
+    user.types("vm console 1\rls");
+    assert_eq!(user.host.vm(1).typed, b"");
+    user.waits(SECOND);
+    assert_eq!(user.host.vm(1).typed, b"ls");
+    user.types("\x1cvm console 1\rabc");
+    // The key that leaves does not wait.
+    assert!(user.types("\x1c").contains("detached"));
+    assert_eq!(user.host.vm(1).typed, b"lsabc");
+}
+
+#[test]
+fn who_only_watches_or_is_no_terminal_has_no_say_in_the_size() {
+    let mut user = user();
+    user.types("vm console 1\r");
+    assert_eq!(user.host.orders, [""; 0]);
+    let mut user = User::vt100(FakeHost::with_two(), 30, 100);
+    user.host.vms[0].watchers.push(SessionId(7));
+    user.types("vm console 1\r");
+    assert_eq!(user.host.orders, [""; 0]);
 }
 
 #[test]

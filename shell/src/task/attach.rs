@@ -7,6 +7,7 @@ use crate::escape_key::EscapeKey;
 use crate::host::{Cursor, Keyboard, VmId, VmState};
 use crate::output::Column;
 use crate::replay::Replay;
+use crate::terminal_size::TerminalSize;
 use alloc::format;
 use alloc::string::String;
 use core::fmt::Write;
@@ -14,6 +15,8 @@ use core::time::Duration;
 
 /// Bytes moved in one poll, in each direction.
 const CHUNK: usize = 256;
+/// How long a terminal has to say how large it is. What is typed meanwhile waits, since the answer comes among it.
+const PATIENCE: Duration = Duration::from_millis(200);
 /// How soon typing that the guest did not accept is tried again, unless the host calls before.
 const RETRY: Duration = Duration::from_millis(20);
 /// Attributes off and cursor shown (VT100 SGR, VT220 DECTCEM): guests leave with them changed.
@@ -30,6 +33,10 @@ pub(crate) struct Attach {
     replay: Replay,
     keyboard: Keyboard,
     retry_at: Option<Duration>,
+    /// The size that the session knew when it was last looked at.
+    size: Option<TerminalSize>,
+    /// Until when the terminal may answer.
+    asked_until: Option<Duration>,
 }
 
 /// Why an attachment ends.
@@ -55,6 +62,11 @@ impl Attach {
             _ => "",
         };
         writeln!(context.out, "attached to {title}: {key} leaves{note}")?;
+        let is_asked = info.keyboard == Keyboard::Yours && context.display == Display::Terminal;
+        if is_asked {
+            // It may have changed since it was last known, which a serial port does not tell.
+            context.out.control(TerminalSize::QUERY, Column::Kept);
+        }
         Ok(Self {
             vm,
             title,
@@ -64,11 +76,38 @@ impl Attach {
             replay: Replay::default(),
             keyboard: info.keyboard,
             retry_at: None,
+            size: None,
+            asked_until: is_asked.then(|| context.now.saturating_add(PATIENCE)),
         })
+    }
+
+    /// Tells the console how large the terminal is, when that is news. Of those who watch, only who types counts.
+    fn follow_size(&mut self, context: &mut Context<'_>) {
+        if self.keyboard == Keyboard::Taken {
+            return;
+        }
+        if self.size != context.size {
+            self.size = context.size;
+            if let Some(size) = context.size {
+                context.host.console_resize(self.vm, size);
+            }
+        }
+        let Some(until) = self.asked_until else { return };
+        if let Some((row, column)) = context.input.take_report() {
+            self.asked_until = None;
+            if let Some(size) = TerminalSize::of_corner(row, column) {
+                context.host.console_resize(self.vm, size);
+            }
+        } else if context.now >= until || context.input.raw().contains(&self.key.byte()) {
+            self.asked_until = None;
+        }
     }
 
     /// Types what the user typed. Answers whether that was the key that leaves.
     fn type_on(&mut self, context: &mut Context<'_>) -> (Progress, Option<Leave>) {
+        if self.asked_until.is_some() {
+            return (Progress::Waiting, None);
+        }
         let typed = context.input.raw();
         let escape = typed.iter().position(|&byte| byte == self.key.byte());
         let wanted = typed.get(..escape.unwrap_or(typed.len())).unwrap_or_default();
@@ -163,6 +202,7 @@ impl Task for Attach {
     fn poll(&mut self, context: &mut Context<'_>) -> Result<Progress, Error> {
         // The state goes first: what the guest printed before it ended is still shown.
         let state = context.host.vm_state(self.vm);
+        self.follow_size(context);
         let (typing, mut leave) = self.type_on(context);
         let showing = if leave.is_some() { Progress::Waiting } else { self.show(context)? };
         if leave.is_none() && showing == Progress::Waiting && !context.out.is_full() {
@@ -185,7 +225,7 @@ impl Task for Attach {
     }
 
     fn deadline(&self) -> Option<Duration> {
-        self.retry_at
+        self.asked_until.or(self.retry_at)
     }
 
     fn urgent_key(&self) -> u8 {

@@ -9,6 +9,7 @@ use crate::host::{
     VcpuSummary, VersionInfo, VmId, VmInfo, VmSettings, VmState, VmSummary,
 };
 use crate::session::SessionId;
+use crate::terminal_size::TerminalSize;
 use std::time::Duration;
 
 /// One made-up VM.
@@ -334,6 +335,10 @@ impl Host for FakeHost {
         vm.appetite -= accepted;
         vm.typed.extend_from_slice(&bytes[..accepted]);
         accepted
+    }
+
+    fn console_resize(&mut self, vm: VmId, size: TerminalSize) {
+        self.orders.push(format!("resize {} {}x{}", vm.0, size.columns, size.rows));
     }
 
     fn vcpus(&self, vm: Option<VmId>) -> Vec<VcpuSummary> {

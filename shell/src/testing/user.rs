@@ -88,6 +88,11 @@ impl User {
         }
     }
 
+    /// The terminal answers nothing any more.
+    pub(crate) fn mute(&mut self) {
+        self.terminal = Terminal::Plain;
+    }
+
     /// Polls the session until it has nothing to do.
     pub(crate) fn settle(&mut self) {
         let mut rounds = 0;
