@@ -1,9 +1,10 @@
 //! Bundles on disks of the host: configurations and images that are in no initrd.
 
+use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use machine_tests::{Disk, Guests, Machine, Roost, Stage};
+use machine_tests::{Arch, Disk, Guests, Machine, Roost, Stage, built};
 use serde_json::Value;
 use xtask::bundle::Bundle;
 use xtask::disk::{Content, Partition};
@@ -113,6 +114,41 @@ fn a_load_from_a_slow_disk_holds_nobody_up_and_can_be_given_up(machine: Machine)
     roost.power_off();
 }
 
+fn a_disk_that_fails_under_an_image_fails_its_vm_and_no_other(machine: Machine) {
+    let name = match machine.arch() {
+        Arch::Aarch64 => "Image",
+        Arch::X86_64 => "bzImage",
+    };
+    let stage = Stage::with_guests(machine.arch(), Guests::All);
+    let disk = disk_of(&stage, "roost", Content::Ext4);
+    // A block in the middle of the kernel: file systems have blocks of 1 KiB or more.
+    let kernel =
+        fs::read(built(machine.arch(), &format!("images/linux/{name}"))).unwrap_or_default();
+    let wanted = &kernel[kernel.len() / 2 / 4096 * 4096..][..1024];
+    let partition = disk.read("roost");
+    let block = partition.chunks(1024).position(|block| block == wanted);
+    assert!(block.is_some(), "the kernel is not on the disk");
+    let sector = disk.start("roost") / 512 + 2 * block.unwrap_or_default() as u64;
+    let drive = format!(
+        "driver=raw,file.driver=blkdebug,file.image.driver=file,file.image.filename={},\
+         file.inject-error.0.event=none,file.inject-error.0.iotype=read,\
+         file.inject-error.0.sector={sector},file.inject-error.0.errno=5",
+        disk.path().display()
+    );
+    let empty = Bundle::new().archive();
+    let mut roost = machine.raw_bundle(empty.unwrap_or_default()).drive(&drive).boot();
+    roost.start("hello");
+    roost.succeed("vm create linux");
+    for _ in 0..2 {
+        let error = roost.refuse("vm start linux");
+        assert!(error.contains("the medium that it is on has failed"), "{error}");
+        assert_eq!(roost.state("linux"), "stopped");
+    }
+    roost.wait_for_text("hello", "goodbye");
+    roost.succeed("vm destroy linux");
+    roost.power_off();
+}
+
 fn a_partition_that_holds_no_bundle_is_told_of_and_does_no_harm(machine: Machine) {
     let disk = Disk::new(&[("roost", 1)]);
     let machine = machine.disk(&disk).append("roost.bundle=partition:roost,partition:absent");
@@ -131,12 +167,14 @@ machine_tests::tests! {
         linux_boots_from_an_ext4_partition(Machine::virt());
         hello_runs_from_a_fat_partition_that_the_boot_line_names(Machine::virt());
         a_load_from_a_slow_disk_holds_nobody_up_and_can_be_given_up(Machine::virt());
+        a_disk_that_fails_under_an_image_fails_its_vm_and_no_other(Machine::virt());
         a_partition_that_holds_no_bundle_is_told_of_and_does_no_harm(Machine::virt());
     }
     svm {
         linux_boots_from_an_ext4_partition(Machine::svm());
         hello_runs_from_a_fat_partition_that_the_boot_line_names(Machine::svm());
         a_load_from_a_slow_disk_holds_nobody_up_and_can_be_given_up(Machine::svm());
+        a_disk_that_fails_under_an_image_fails_its_vm_and_no_other(Machine::svm());
         a_partition_that_holds_no_bundle_is_told_of_and_does_no_harm(Machine::svm());
     }
 }
