@@ -10,7 +10,7 @@ use aarch64::{Board, Cpu};
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 use x86_64::{Board, Cpu};
 
-use crate::plugs;
+use crate::{disks, plugs};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -59,6 +59,10 @@ impl Platform for Hardware {
     #[inline]
     fn next_event(&self) -> Option<HostEvent> {
         host::next_event()
+    }
+
+    fn hear_disks(&self) -> Instant {
+        disks::get().poll(host::now())
     }
 
     fn deactivate_guest_timer(&self) {

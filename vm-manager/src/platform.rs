@@ -71,6 +71,10 @@ pub trait Platform: Send + Sync + Sized + 'static {
     fn set_timer(&self, deadline: Instant);
     /// The next interrupt that waits, taken.
     fn next_event(&self) -> Option<HostEvent>;
+
+    /// A disk of the host has interrupted: tells whose requests have ended. Returns when somebody has to look after the disks
+    /// at the latest, [`Instant::NEVER`] if nothing is waited for.
+    fn hear_disks(&self) -> Instant;
     /// Deactivates the interrupt of [`HostEvent::GuestTimer`].
     fn deactivate_guest_timer(&self);
     /// Why no guest can run here, if none can.

@@ -5,6 +5,7 @@ use crate::bus::Reply;
 use crate::cpu_loop::Loaded;
 use crate::platform::Platform;
 use crate::shared::{HOST_WORK, HOST_WORK_SOON, RESCHEDULE, Shared};
+use crate::sink::Bell;
 use crate::slot::{ATTENTION, COMMON_EXITS, Core, EVICT, STOP, VcpuSlot};
 use crate::vm::Vm;
 use core::ops::ControlFlow::{self, Break, Continue};
@@ -217,9 +218,16 @@ fn host_event<P: Platform>(
 ) -> ControlFlow<Stop> {
     match event {
         Some(HostEvent::Timer) => Break(Stop::Preempted),
-        Some(HostEvent::Console | HostEvent::Disk) => {
+        Some(HostEvent::Console) => {
             shared.flag(cpu, HOST_WORK);
             Break(Stop::Preempted)
+        }
+        // Here and now: it is mostly this guest that waits, and the way to the host's own work is longer than all of that.
+        Some(HostEvent::Disk) => {
+            if shared.platform().hear_disks() != Instant::NEVER {
+                shared.ring();
+            }
+            Continue(())
         }
         Some(HostEvent::Spurious(number)) => {
             spurious(number, cpu);

@@ -205,6 +205,18 @@ fn the_console_takes_the_service_cpu_out_of_its_guest() {
 }
 
 #[test]
+fn a_disk_of_the_host_is_heard_without_the_guest_leaving_its_cpu() {
+    let mut machine = Machine::new(1);
+    let spin = machine.program(|guest| async move { guest.spin().await });
+    machine.boot("busy", spin, &[]);
+    machine.run_for(MS);
+    machine.sim.raise(0, HostEvent::Disk);
+    let start = machine.now();
+    while machine.turn(start + 10 * MS) == crate::cpu_loop::Turn::Guests {}
+    assert!(machine.now().since(start) >= 10 * MS, "the host has nothing to do");
+}
+
+#[test]
 fn an_interrupt_that_nobody_asked_for_does_no_harm() {
     let mut machine = Machine::new(1);
     let program = machine.program(|guest| async move {

@@ -54,6 +54,7 @@ impl Machine {
             pool: Arc::clone(&pool),
             programs: Arc::clone(&programs),
             gic,
+            disks_due: Instant::NEVER,
         };
         let shared = Shared::new(platform, cpus);
         let threads = (1..cpus).map(|cpu| start_cpu(cpu, &sim, &shared)).collect();

@@ -23,6 +23,8 @@ pub(crate) struct FakePlatform {
     pub(crate) pool: Arc<Pool>,
     pub(crate) programs: Programs,
     pub(crate) gic: GicVersion,
+    /// When its disks want to be looked after.
+    pub(crate) disks_due: Instant,
 }
 
 impl Platform for FakePlatform {
@@ -59,6 +61,10 @@ impl Platform for FakePlatform {
 
     fn next_event(&self) -> Option<HostEvent> {
         self.sim.take_event()
+    }
+
+    fn hear_disks(&self) -> Instant {
+        self.disks_due
     }
 
     fn deactivate_guest_timer(&self) {

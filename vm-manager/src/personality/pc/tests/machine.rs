@@ -94,6 +94,10 @@ impl Platform for FakePc {
         Some(HostEvent::Timer)
     }
 
+    fn hear_disks(&self) -> Instant {
+        Instant::NEVER
+    }
+
     fn deactivate_guest_timer(&self) {}
 
     fn new_ram(&self, parts: &[Range]) -> Result<FakeRam, RamError> {
