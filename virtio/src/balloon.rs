@@ -65,6 +65,8 @@ pub struct Balloon<S> {
     /// The buffer of statistics, which the driver gets back when it shall fill another.
     held: Option<Chain>,
     statistics: Statistics,
+    /// Whether a page is wanted back that there is no memory for.
+    is_short: bool,
 }
 
 impl<S: PageSink> Balloon<S> {
@@ -76,6 +78,7 @@ impl<S: PageSink> Balloon<S> {
             unfinished: [None, None],
             held: None,
             statistics: Statistics::default(),
+            is_short: false,
         }
     }
 
@@ -112,6 +115,19 @@ impl<S: PageSink> Balloon<S> {
         }
     }
 
+    /// Whether it waits for memory to give a page back with.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        self.is_short
+    }
+
+    /// There may be memory now for what it waits for.
+    pub fn retry(&mut self, context: &mut Context<'_>) {
+        if core::mem::take(&mut self.is_short) && self.handle_pages(DEFLATE, context) == More::Yes {
+            context.call_again(DEFLATE);
+        }
+    }
+
     /// What takes the pages.
     pub fn sink(&mut self) -> &mut S {
         &mut self.sink
@@ -130,16 +146,24 @@ impl<S: PageSink> Balloon<S> {
                 context.fail(Fault::Request);
                 return More::No;
             }
-            let end = len.min(done.saturating_add(budget));
-            if let Err(fault) = self.handle_part(queue, &chain, done..end, context) {
-                context.fail(fault);
-                return More::No;
-            }
+            let part = done..len.min(done.saturating_add(budget));
+            let end = match self.handle_part(queue, &chain, part.clone(), context) {
+                Ok(end) => end,
+                Err(fault) => {
+                    context.fail(fault);
+                    return More::No;
+                }
+            };
             budget -= end - done;
             if end == len {
                 context.push(queue, chain, 0);
             } else if let Some(slot) = self.unfinished.get_mut(queue) {
                 *slot = Some((chain, end));
+            }
+            if end < part.end {
+                // The driver waits: it has agreed on not using a page before its buffer is back.
+                self.is_short = true;
+                return More::No;
             }
             if budget == 0 {
                 break;
@@ -148,13 +172,14 @@ impl<S: PageSink> Balloon<S> {
         More::Yes
     }
 
+    /// Returns how far it came: to the end, unless there is no memory.
     fn handle_part(
         &mut self,
         queue: usize,
         chain: &Chain,
         part: core::ops::Range<u64>,
         context: &Context<'_>,
-    ) -> Result<(), Fault> {
+    ) -> Result<u64, Fault> {
         let mut at = part.start;
         while at < part.end {
             let mut bytes = [0; PIECE * ENTRY as usize];
@@ -163,11 +188,14 @@ impl<S: PageSink> Balloon<S> {
             chain.read_at(context.memory(), at, bytes).map_err(|_| Fault::SegmentOutsideRam)?;
             for entry in bytes.chunks_exact(ENTRY as usize) {
                 let number = config_space::read(entry, 0, Width::B4);
-                self.handle_page(queue, GuestPhysAddr(number * PAGE_BYTES), context)?;
+                let page = GuestPhysAddr(number * PAGE_BYTES);
+                if self.handle_page(queue, page, context).is_err() {
+                    return Ok(at);
+                }
+                at += ENTRY;
             }
-            at += len as u64;
         }
-        Ok(())
+        Ok(at)
     }
 
     fn handle_page(
@@ -175,9 +203,9 @@ impl<S: PageSink> Balloon<S> {
         queue: usize,
         page: GuestPhysAddr,
         context: &Context<'_>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), NoMemory> {
         if queue == DEFLATE {
-            return self.sink.give_back(page).map_err(|NoMemory| Fault::HostMemory);
+            return self.sink.give_back(page);
         }
         // A page that was lent already may count as RAM or not; neither does harm.
         if context.memory().contains(page, PAGE_BYTES) {
@@ -230,10 +258,17 @@ impl<S: PageSink> VirtioDevice for Balloon<S> {
         }
     }
 
-    fn activate(&mut self, _: u64, _: &mut Context<'_>) {}
+    /// Linux fills the first buffer of statistics, and notifies of it, before it says that it is ready (virtballoon_probe).
+    fn activate(&mut self, _: u64, context: &mut Context<'_>) {
+        if self.notify(STATISTICS, context) == More::Yes {
+            context.call_again(STATISTICS);
+        }
+    }
 
     fn notify(&mut self, queue: usize, context: &mut Context<'_>) -> More {
         match queue {
+            // A page at a time is waited for, whatever else is asked for meanwhile.
+            DEFLATE if self.is_short => More::No,
             INFLATE | DEFLATE => self.handle_pages(queue, context),
             _ if context.features() & FEATURE_STATISTICS == 0 => More::No,
             _ => self.handle_statistics(context),
@@ -245,6 +280,7 @@ impl<S: PageSink> VirtioDevice for Balloon<S> {
             actual.fill(0);
         }
         self.unfinished = [None, None];
+        self.is_short = false;
         self.held = None;
         self.statistics = Statistics::default();
         self.sink.give_all_back();

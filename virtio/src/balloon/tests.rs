@@ -104,13 +104,27 @@ fn a_part_of_a_number_is_a_fault() {
 }
 
 #[test]
-fn a_host_without_memory_says_so() {
+fn a_page_that_there_is_no_memory_for_is_waited_for() {
     let mut guest = guest();
+    let pages = [RAM_BASE, RAM_BASE + PAGE_BYTES];
+    guest.send(0, &[&numbers(pages)], &[]).unwrap();
+    assert!(guest.take(0).is_some());
     guest.device.call(|balloon, _| balloon.sink().has_none = true);
-    guest.send(1, &[&numbers([RAM_BASE])], &[]).unwrap();
-    assert!(guest.needs_reset());
-    let faults: Vec<_> = guest.device.record().faults().collect();
-    assert_eq!(faults, [(Fault::HostMemory, 1)]);
+    guest.send(1, &[&numbers(pages)], &[]).unwrap();
+    assert_eq!(guest.take(1), None);
+    assert!(guest.device.device().is_short());
+    // Neither more of them nor trying changes that.
+    guest.send(1, &[&numbers(pages)], &[]).unwrap();
+    guest.device.call(|balloon, context| balloon.retry(context));
+    assert!(guest.device.device().is_short());
+    assert_eq!((guest.take(1), taken(&mut guest).len()), (None, 2));
+    assert!(!guest.needs_reset());
+    guest.device.call(|balloon, _| balloon.sink().has_none = false);
+    guest.device.call(|balloon, context| balloon.retry(context));
+    assert!(!guest.device.device().is_short());
+    assert!(guest.take(1).is_some() && guest.take(1).is_some());
+    assert!(taken(&mut guest).is_empty());
+    assert!(guest.interrupted());
 }
 
 #[test]
@@ -145,4 +159,15 @@ fn statistics_come_when_they_are_asked_for() {
     assert_eq!(guest.device.device().statistics().cache_bytes, Some(6));
     assert!(guest.take(2).is_some());
     assert_eq!(guest.take(2), None);
+}
+
+#[test]
+fn statistics_that_came_before_the_driver_was_ready_are_read() {
+    let entry = [&4_u16.to_le_bytes()[..], &1000_u64.to_le_bytes()].concat();
+    let mut guest = Guest::powered_on(Balloon::new(Sink::default()), Taste::default());
+    guest.prepare();
+    guest.send(2, &[&entry], &[]).unwrap();
+    assert_eq!(guest.device.device().statistics().free_bytes, None);
+    guest.set(register::STATUS, 0xf);
+    assert_eq!(guest.device.device().statistics().free_bytes, Some(1000));
 }

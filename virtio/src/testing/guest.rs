@@ -125,6 +125,12 @@ impl<D: VirtioDevice> Guest<D> {
 
     /// Initializes the device (3.1.1), from a reset on.
     pub fn start(&mut self) {
+        self.prepare();
+        self.set(register::STATUS, 0xf);
+    }
+
+    /// Does all of that but the last step: saying that the driver is ready.
+    pub fn prepare(&mut self) {
         self.set(register::STATUS, 0);
         self.set(register::STATUS, 1);
         self.set(register::STATUS, 3);
@@ -143,7 +149,6 @@ impl<D: VirtioDevice> Guest<D> {
         self.set(register::STATUS, 0xb);
         assert_eq!(self.get(register::STATUS), 0xb);
         self.open_queues();
-        self.set(register::STATUS, 0xf);
     }
 
     /// The features that the device offers.

@@ -234,6 +234,11 @@ impl<D: VirtioDevice> MmioDevice<D> {
 
     fn notify(&mut self, queue: u32) {
         self.session.notify(queue);
+        self.ring_for_more();
+    }
+
+    /// Has the device called again if it wants to be.
+    fn ring_for_more(&self) {
         if self.session.more() == More::Yes {
             self.bell.ring();
         }
@@ -244,6 +249,7 @@ impl<D: VirtioDevice> MmioDevice<D> {
         let low = (value & 0xff) as u8;
         if low != 0 {
             self.session.set_status(low);
+            self.ring_for_more();
         } else if value == 0 {
             self.reset();
         }
