@@ -55,6 +55,23 @@ pub struct Fault {
     pub syndrome: u64,
 }
 
+impl Fault {
+    /// The address at which there would have to be RAM, for it to go on.
+    #[must_use]
+    pub fn missed(self) -> Option<GuestPhysAddr> {
+        match self.kind {
+            FaultKind::Fetch(addr) | FaultKind::Undecodable(addr) | FaultKind::TableWalk(addr) => {
+                Some(addr)
+            }
+            FaultKind::Protected(_)
+            | FaultKind::SystemError
+            | FaultKind::TripleFault
+            | FaultKind::TaskSwitch
+            | FaultKind::Unexpected => None,
+        }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {

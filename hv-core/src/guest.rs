@@ -103,6 +103,27 @@ impl fmt::Display for BadAddress {
     }
 }
 
+/// There is no memory for a page that a guest wants back.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct NoPage;
+
+/// RAM that a guest can lend to its host, page by page. Whatever it says, it reaches no RAM but its own.
+///
+/// A page that is lent goes when its host gets around to it. From then on it is empty: it reads as zeroes, and who writes to
+/// it has it again, if there is memory.
+pub trait Lender: Send + Sync {
+    /// The guest lends the page at `page`. What is no RAM, or lent already, is ignored.
+    fn lend(&self, page: GuestPhysAddr);
+    /// The guest has the page at `page` back, with what it held or full of zeroes. One that was not lent is ignored.
+    ///
+    /// # Errors
+    ///
+    /// There is no memory for it; it stays lent.
+    fn take_back(&self, page: GuestPhysAddr) -> Result<(), NoPage>;
+    /// The guest lends nothing any more. Pages that are gone already come back when they are touched.
+    fn forget_lent(&self);
+}
+
 /// The guest's RAM, as a device or a loader sees it.
 ///
 /// It never lends references, and takes `&self` to write: the guest's own CPUs may write at any

@@ -111,6 +111,23 @@ impl Frames<Dirty> {
         Self::from_pool(count as u64 * (2 << 20), |pool| pool.alloc_chunks(count, align))
     }
 
+    /// Up to `count` frames of 4 KiB in a row, wherever they are: what is left when no chunk is whole.
+    #[must_use]
+    pub fn some(count: u64) -> Option<Self> {
+        let mut all = Self::one()?;
+        while all.len < count.saturating_mul(PAGE_SIZE) {
+            match Self::one() {
+                Some(next) if next.addr == all.addr + all.len => {
+                    all.len += next.len;
+                    next.leak();
+                }
+                // Whoever comes next gets it again.
+                Some(_) | None => break,
+            }
+        }
+        Some(all)
+    }
+
     /// The frames that [`Frames::leak`] gave up.
     ///
     /// # Safety

@@ -214,5 +214,61 @@ pub fn lookup<F: Format>(tables: &impl Tables, root: u64, virt: u64) -> Option<(
     None
 }
 
+/// Takes the page at `virt` out, and returns the physical address that it showed; `None` if there was a hole. A larger leaf
+/// that the page is in, mapped with `perms` and `memory`, is split first.
+///
+/// Nothing walks these tables meanwhile, and what was known of them is forgotten before that happens again: a leaf becomes a
+/// table in one step, which break-before-make (Arm ARM D8.16.1) forbids otherwise.
+///
+/// # Errors
+///
+/// [`MapError`]. A leaf may have been split.
+pub fn unmap_page<F: Format>(
+    tables: &mut impl Tables,
+    root: u64,
+    virt: u64,
+    perms: Perms,
+    memory: Memory,
+) -> Result<Option<u64>, MapError> {
+    if virt & (PAGE_SIZE - 1) != 0 || virt >= level_size(F::ROOT_LEVEL + 1) {
+        return Err(MapError::BadRange);
+    }
+    let mut table = root;
+    for level in (1..=F::ROOT_LEVEL).rev() {
+        let slot = index(virt, level);
+        let entry = tables.read(table, slot);
+        table = match F::kind(entry, level) {
+            Kind::Hole => return Ok(None),
+            Kind::Table => entry_address(entry),
+            Kind::Leaf => {
+                let next = tables.alloc().ok_or(MapError::NoMemory)?;
+                let start = entry_address(entry) & !(level_size(level) - 1);
+                for (part, place) in (0..1 << INDEX_BITS).zip(0..) {
+                    let phys = start + part * level_size(level - 1);
+                    tables.write(next, place, F::leaf(phys, perms, memory, level - 1));
+                }
+                tables.write(table, slot, F::table(next));
+                next
+            }
+        };
+    }
+    let slot = index(virt, 0);
+    let entry = tables.read(table, slot);
+    if F::kind(entry, 0) == Kind::Hole {
+        return Ok(None);
+    }
+    tables.write(table, slot, 0);
+    Ok(Some(entry_address(entry)))
+}
+
+/// The physical address that `virt` is mapped to, and how many bytes from there on are.
+#[must_use]
+pub fn translate<F: Format>(tables: &impl Tables, root: u64, virt: u64) -> Option<(u64, u64)> {
+    let (entry, level) = lookup::<F>(tables, root, virt)?;
+    let within = virt & (level_size(level) - 1);
+    let start = entry_address(entry) & !(level_size(level) - 1);
+    Some((start + within, level_size(level) - within))
+}
+
 #[cfg(test)]
 mod tests;

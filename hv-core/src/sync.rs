@@ -18,3 +18,5 @@ impl RelaxStrategy for Pause {
 pub type Mutex<T> = spin::mutex::SpinMutex<T, Pause>;
 /// The guard of a [`Mutex`].
 pub type MutexGuard<'a, T> = spin::mutex::SpinMutexGuard<'a, T, Pause>;
+/// Many who read, or one who writes, by spinning. Hold it briefly, and never while calling out.
+pub type RwLock<T> = spin::rwlock::RwLock<T, Pause>;

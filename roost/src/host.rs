@@ -267,6 +267,10 @@ impl Host for Services {
             }
             None => None,
         };
+        // First what may be refused: all is applied, or nothing.
+        if let Some(bytes) = settings.memory_bytes {
+            self.manager.set_memory(vm.0, bytes).map_err(refused)?;
+        }
         self.manager.configure(vm.0, weight, affinity).map_err(refused)
     }
 

@@ -16,7 +16,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use hv_core::host;
 use hv_core::machine::{HostEvent, Range};
-use hv_core::ram::{GuestRam, RamError};
+use hv_core::ram::{self, GuestRam, Lending, RamError};
 use hv_core::time::Instant;
 use vm_manager::platform::Platform;
 use vm_manager::plug::{Order, Plug};
@@ -77,7 +77,11 @@ impl Platform for Hardware {
         plugs::of(order)
     }
 
-    fn new_ram(&self, parts: &[Range]) -> Result<GuestRam, RamError> {
-        GuestRam::new(parts)
+    fn new_ram(&self, parts: &[Range], lending: Lending) -> Result<GuestRam, RamError> {
+        GuestRam::new(parts, lending)
+    }
+
+    fn available(&self) -> u64 {
+        ram::available()
     }
 }

@@ -1,6 +1,7 @@
 //! The virtio devices of a VM: made here of what its configuration says, since the machines of guests and the devices do not
 //! know each other.
 
+mod balloon;
 mod console;
 mod disk;
 mod entropy;
@@ -34,6 +35,9 @@ pub(crate) fn of(order: &Order<'_>) -> Result<Vec<Box<dyn Plug>>, String> {
     if order.config.has_rng {
         plugs.push(Box::new(entropy::EntropyPlug::new(order)));
     }
+    if order.config.has_balloon {
+        plugs.push(Box::new(balloon::BalloonPlug::new(order)));
+    }
     Ok(plugs)
 }
 
@@ -47,7 +51,7 @@ impl virtio::device::Bell for Ring {
 }
 
 fn wiring(socket: Socket, bell: &Arc<dyn sink::Bell>) -> Wiring {
-    let Socket { memory, line } = socket;
+    let Socket { memory, line, .. } = socket;
     Wiring { memory, line, bell: Arc::new(Ring(Arc::clone(bell))), layouts: Layouts::default() }
 }
 

@@ -101,6 +101,23 @@ pub(crate) fn listed<T: fmt::Display>(items: &[T], conjunction: &str) -> String 
     text
 }
 
+/// Reads `128M`, `1G`, `64KiB`, or a number of bytes.
+pub(crate) fn parse_bytes(text: &str) -> Result<u64, Error> {
+    let wrong =
+        || Error::new(format!("'{text}' is no amount of memory: write it as 128M, 1G or 65536K"));
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits).ok_or_else(wrong)?;
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let unit = match unit.strip_suffix("iB").unwrap_or(unit) {
+        "" => 1,
+        "K" | "k" => KIB,
+        "M" | "m" => MIB,
+        "G" | "g" => GIB,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(unit).ok_or_else(wrong)
+}
+
 /// Reads `500ms`, `30s`, `2m`, `1h`, or a number of seconds.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, Error> {
     let wrong = || {
@@ -157,6 +174,17 @@ mod tests {
         for bad in ["", "s", "-1", "1x", "1 s", "99999999999999999999", "18446744073709551615h"] {
             let error = parse_duration(bad).unwrap_err();
             assert!(error.to_string().contains("no duration"), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn memory_has_the_units_of_configurations() {
+        assert_eq!(parse_bytes("128M"), Ok(128 << 20));
+        assert_eq!(parse_bytes("1GiB"), Ok(1 << 30));
+        assert_eq!(parse_bytes("4096"), Ok(4096));
+        for bad in ["", "M", "-1", "1T", "1.5G", "99999999999999999999", "99999999999999999G"] {
+            let error = parse_bytes(bad).unwrap_err();
+            assert!(error.to_string().contains("no amount of memory"), "{bad}: {error}");
         }
     }
 

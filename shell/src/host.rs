@@ -21,8 +21,8 @@ pub use machine::{
     VersionInfo,
 };
 pub use vm::{
-    Count, CrashRecord, CreateRequest, DeviceActivity, DeviceSummary, Register, Stop, Urgency,
-    VcpuInfo, VcpuState, VcpuSummary, VmId, VmInfo, VmSettings, VmState, VmSummary,
+    BalloonInfo, Count, CrashRecord, CreateRequest, DeviceActivity, DeviceSummary, Register, Stop,
+    Urgency, VcpuInfo, VcpuState, VcpuSummary, VmId, VmInfo, VmSettings, VmState, VmSummary,
 };
 
 use crate::error::Error;

@@ -168,6 +168,8 @@ pub struct VmConfig {
     pub gic: Option<GicVersion>,
     /// Whether it has a source of entropy.
     pub has_rng: bool,
+    /// Whether it can lend pages of its RAM.
+    pub has_balloon: bool,
     /// What it starts from.
     pub boot: Boot,
     /// What else is loaded.
@@ -266,6 +268,7 @@ impl VmConfig {
             memory_bytes: 0,
             gic: None,
             has_rng: false,
+            has_balloon: false,
             boot: Boot::default(),
             loads: Vec::new(),
             disks: Vec::new(),
@@ -294,6 +297,7 @@ impl VmConfig {
                 self.gic = Some(found.choice(&[("2", GicVersion::V2), ("3", GicVersion::V3)])?);
             }
             Key::Rng => self.has_rng = found.flag()?,
+            Key::Balloon => self.has_balloon = found.flag()?,
             Key::Kernel => self.boot.kernel = found.path()?.to_owned(),
             Key::Format => {
                 self.boot.format = found.choice(&[

@@ -44,6 +44,13 @@ pub enum Error {
     },
     /// The machine cannot be as the configuration wants it.
     Board(String),
+    /// It cannot have or lend so much memory.
+    Lending {
+        /// The VM, as messages name it.
+        vm: String,
+        /// Why not, as the rest of a sentence.
+        why: String,
+    },
     /// The guest did not do what it was asked to in this time.
     TimedOut {
         /// The VM, as messages name it.
@@ -79,6 +86,7 @@ impl fmt::Display for Error {
             Self::Load(error) => error.fmt(f),
             Self::Memory { name, cause } => write!(f, "no memory for '{name}': {cause}"),
             Self::Board(why) => f.write_str(why),
+            Self::Lending { vm, why } => write!(f, "{vm} {why}"),
             Self::TimedOut { vm, after } => write!(
                 f,
                 "{vm} did not switch itself off within {} s; 'vm stop --force' does not ask it",

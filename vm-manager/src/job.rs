@@ -217,17 +217,20 @@ impl<P: Platform> Job<P> {
                 }
                 self.quiet()
             }
-            Phase::Zero { done } => {
-                *done += self.vm.ram().zero(*done, ZERO_BYTES);
-                if *done < self.vm.ram().bytes() {
-                    return None;
+            Phase::Zero { done } => match self.vm.ram().zero(*done, ZERO_BYTES) {
+                Ok(bytes) => {
+                    *done += bytes;
+                    if *done < self.vm.ram().bytes() {
+                        return None;
+                    }
+                    match self.prepare_load(entropy) {
+                        // Of the files, headers are read first.
+                        Err(error) if error.is_not_yet() => return None,
+                        prepared => prepared.map(Some),
+                    }
                 }
-                match self.prepare_load(entropy) {
-                    // Of the files, headers are read first.
-                    Err(error) if error.is_not_yet() => return None,
-                    prepared => prepared.map(Some),
-                }
-            }
+                Err(cause) => Err(Error::Memory { name: self.vm.name().into(), cause }),
+            },
             Phase::Load { loader, start } => match loader.step(self.vm.ram(), LOAD_BYTES) {
                 Ok(progress) if !progress.finished => return None,
                 Ok(_) => {

@@ -1,5 +1,7 @@
 //! All VMs, and what is done to them. It runs on the service CPU only.
 
+mod lending;
+
 use crate::board::Board;
 use crate::config::{RestartOn, VmConfig};
 use crate::error::Error;
@@ -30,6 +32,7 @@ pub struct Manager<P: Platform> {
     /// The time of day when the machine's clock read zero, since 1970.
     epoch: Duration,
     entropy: u64,
+    collection: lending::Collection,
 }
 
 impl<P: Platform> Manager<P> {
@@ -47,6 +50,7 @@ impl<P: Platform> Manager<P> {
             usage: Usage::default(),
             epoch,
             entropy,
+            collection: lending::Collection::default(),
         }
     }
 
@@ -297,6 +301,7 @@ impl<P: Platform> Manager<P> {
             self.serve(request);
         }
         let mut next = self.usage.sample(now, &self.shared, self.vms.values());
+        next = next.min(self.collect_lent(now));
         let ids: Vec<u64> = self.jobs.keys().copied().collect();
         for id in ids {
             let Some(job) = self.jobs.get_mut(&id) else { continue };

@@ -6,9 +6,9 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use hv_core::guest::GuestMemory;
+use hv_core::guest::{GuestMemory, GuestPhysAddr, Lender};
 use hv_core::machine::{HostEvent, Range};
-use hv_core::ram::{GuestRam, RamError};
+use hv_core::ram::{GuestRam, Lending, RamError, Touched};
 use hv_core::time::Instant;
 use hv_core::vcpu::GuestCpu;
 
@@ -16,14 +16,33 @@ use hv_core::vcpu::GuestCpu;
 pub trait Ram: GuestMemory + Send + Sync {
     /// Bytes of RAM.
     fn bytes(&self) -> u64;
-    /// Zeroes up to `len` bytes from `offset` on; returns how many were there to zero.
-    fn zero(&self, offset: u64, len: u64) -> u64;
+    /// Zeroes up to `len` bytes from `offset` on; returns how many were there to zero. What was lent comes back.
+    ///
+    /// # Errors
+    ///
+    /// There is no memory for what was lent.
+    fn zero(&self, offset: u64, len: u64) -> Result<u64, RamError>;
     /// What was written is about to be executed: no CPU may hold older instructions.
     fn publish(&self);
     /// The same RAM for devices, which may outlive it by a moment.
     fn share(&self) -> Arc<dyn GuestMemory + Send + Sync>;
     /// Bytes of the tables that show it to the guest.
     fn table_bytes(&self) -> u64;
+    /// What a guest that may lend pages of it lends them to.
+    fn lender(&self) -> Option<Arc<dyn Lender>> {
+        None
+    }
+    /// Bytes that are lent: of pages that wait for [`Self::collect`], and of those that are gone.
+    fn lent(&self) -> (u64, u64) {
+        (0, 0)
+    }
+    /// Takes some of the pages that wait. No vCPU is loaded.
+    fn collect(&self) {}
+    /// A vCPU missed the page at `addr`, which comes back if it was lent.
+    fn touch(&self, addr: GuestPhysAddr) -> Touched {
+        let _ = addr;
+        Touched::Nothing
+    }
 }
 
 impl Ram for GuestRam {
@@ -31,7 +50,7 @@ impl Ram for GuestRam {
         self.len()
     }
 
-    fn zero(&self, offset: u64, len: u64) -> u64 {
+    fn zero(&self, offset: u64, len: u64) -> Result<u64, RamError> {
         Self::zero(self, offset, len)
     }
 
@@ -45,6 +64,23 @@ impl Ram for GuestRam {
 
     fn table_bytes(&self) -> u64 {
         Self::table_bytes(self)
+    }
+
+    fn lender(&self) -> Option<Arc<dyn Lender>> {
+        Some(self.frames())
+    }
+
+    fn lent(&self) -> (u64, u64) {
+        Self::lent(self)
+    }
+
+    fn collect(&self) {
+        Self::collect(self);
+    }
+
+    #[inline]
+    fn touch(&self, addr: GuestPhysAddr) -> Touched {
+        Self::touch(self, addr)
     }
 }
 
@@ -95,5 +131,7 @@ pub trait Platform: Send + Sync + Sized + 'static {
     /// # Errors
     ///
     /// [`RamError`]; nothing was taken.
-    fn new_ram(&self, parts: &[Range]) -> Result<Self::Ram, RamError>;
+    fn new_ram(&self, parts: &[Range], lending: Lending) -> Result<Self::Ram, RamError>;
+    /// Bytes of memory that guests may still have.
+    fn available(&self) -> u64;
 }

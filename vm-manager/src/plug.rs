@@ -24,7 +24,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use disk::DiskSlot;
-use hv_core::guest::{GuestMemory, IrqLine};
+use hv_core::guest::{GuestMemory, IrqLine, Lender};
 
 /// What the maker of devices has to know.
 pub struct Order<'a> {
@@ -36,6 +36,8 @@ pub struct Order<'a> {
     pub sink: &'a Arc<ConsoleSink>,
     /// Rung by a device that wants [`Handle::go_on`]. It may be rung with the device locked.
     pub bell: Arc<dyn Bell>,
+    /// Rung by a device that has something for the manager, likewise.
+    pub manager: Arc<dyn Bell>,
 }
 
 /// A device that is about to get its place.
@@ -54,6 +56,8 @@ pub trait Plug: Send {
 pub struct Socket {
     /// The guest's RAM.
     pub memory: Arc<dyn GuestMemory + Send + Sync>,
+    /// What pages of it are lent to, if they can be.
+    pub lender: Option<Arc<dyn Lender>>,
     /// Its interrupt.
     pub line: Arc<dyn IrqLine>,
 }
@@ -92,6 +96,11 @@ pub trait Handle: Send + Sync {
         let _ = (columns, rows);
     }
 
+    /// What it lends, if it is a balloon.
+    fn balloon(&self) -> Option<&dyn Balloon> {
+        None
+    }
+
     /// Its machine starts anew: what was meant for the old guest is forgotten.
     fn reset(&self) {}
 
@@ -102,6 +111,29 @@ pub trait Handle: Send + Sync {
 
     /// What it has done.
     fn activity(&self) -> Activity;
+}
+
+/// A guest's balloon, as the manager sees it.
+pub trait Balloon {
+    /// Wants the guest to lend so many bytes in all.
+    fn set_target(&self, bytes: u64);
+    /// How it gets along. It asks the guest for statistics, which come some time later.
+    fn state(&self) -> BalloonState;
+    /// Whether it waits for pages that there is no memory for.
+    fn waits_for_memory(&self) -> bool;
+    /// Tries again what had to wait for memory.
+    fn retry(&self);
+}
+
+/// How a balloon gets along.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct BalloonState {
+    /// Bytes that the guest shall lend.
+    pub target_bytes: u64,
+    /// Bytes that it says it lends. It may say anything.
+    pub claimed_bytes: u64,
+    /// What it said last of its memory, in its own numbers: bytes, and page faults.
+    pub statistics: Vec<(&'static str, u64)>,
 }
 
 /// What a device has done since its machine was made.

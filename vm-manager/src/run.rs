@@ -3,15 +3,17 @@
 use crate::board::Board;
 use crate::bus::Reply;
 use crate::cpu_loop::Loaded;
-use crate::platform::Platform;
+use crate::platform::{Platform, Ram};
 use crate::shared::{HOST_WORK, HOST_WORK_SOON, RESCHEDULE, Shared};
 use crate::sink::Bell;
 use crate::slot::{ATTENTION, COMMON_EXITS, Core, EVICT, STOP, VcpuSlot};
 use crate::vm::Vm;
 use core::ops::ControlFlow::{self, Break, Continue};
 use core::sync::atomic::Ordering;
-use hv_core::exit::{Access, Exit};
+use hv_core::exit::{Access, Exit, Fault};
+use hv_core::guest::Space;
 use hv_core::machine::HostEvent;
+use hv_core::ram::Touched;
 use hv_core::time::Instant;
 use hv_core::vcpu::GuestCpu;
 
@@ -135,8 +137,7 @@ pub(crate) fn run<P: Platform>(
             }
             Exit::Fatal(fault) => {
                 slot.count(FATAL);
-                core.fault = Some(fault);
-                Break(Stop::Crashed)
+                fatal(fault, core, vm)
             }
         };
         if let Break(stop) = flow {
@@ -159,16 +160,33 @@ fn answer<P: Platform>(
     match reply {
         Reply::Value(value) => core.cpu.finish_read(value),
         Reply::Done => core.cpu.finish(),
-        Reply::NoDevice => {
-            vm.note_bad_access(access.addr);
-            core.cpu.fail_access();
-        }
+        Reply::NoDevice => no_device(access, core, vm),
         Reply::Ends(stop) => {
             core.cpu.finish();
             return Break(stop);
         }
     }
     Continue(())
+}
+
+/// An access to where nothing is: a page that was lent comes back, and the guest tries again.
+#[cold]
+fn no_device<P: Platform>(access: Access, core: &mut Core<P>, vm: &Vm<P>) {
+    if access.space == Space::Mmio && vm.ram().touch(access.addr) == Touched::Present {
+        return;
+    }
+    vm.note_bad_access(access.addr);
+    core.cpu.fail_access();
+}
+
+/// The guest cannot go on, unless all it missed is a page that was lent.
+#[cold]
+fn fatal<P: Platform>(fault: Fault, core: &mut Core<P>, vm: &Vm<P>) -> ControlFlow<Stop> {
+    if fault.missed().is_some_and(|addr| vm.ram().touch(addr) == Touched::Present) {
+        return Continue(());
+    }
+    core.fault = Some(fault);
+    Break(Stop::Crashed)
 }
 
 /// Does what is asked of the vCPU.

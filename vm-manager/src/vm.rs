@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::load::{Images, Request};
 use crate::platform::{Platform, Ram};
 use crate::plug::disk::DiskSlot;
-use crate::plug::{Order, Recall};
+use crate::plug::{Balloon, Order, Recall};
 use crate::sched::{TaskId, TaskState};
 use crate::shared::{RESCHEDULE, Shared};
 use crate::sink::{Bell, ConsoleSink};
@@ -21,7 +21,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use hv_core::guest::{GuestMemory, GuestPhysAddr};
-use hv_core::ram::RamError;
+use hv_core::ram::{Lending, RamError};
 use hv_core::sync::Mutex;
 use hv_core::time::Instant;
 
@@ -157,13 +157,15 @@ impl<P: Platform> Vm<P> {
         if let Some(why) = platform.why_no_guests() {
             return Err(NotMade::Board(format!("no guest can run here: {why}")));
         }
-        let mut ram =
-            platform.new_ram(&P::Board::ram(config.memory_bytes)).map_err(NotMade::Memory)?;
+        let lending = if config.has_balloon { Lending::Pages } else { Lending::Never };
+        let parts = P::Board::ram(config.memory_bytes);
+        let mut ram = platform.new_ram(&parts, lending).map_err(NotMade::Memory)?;
         let slots: Vec<_> =
             (0..config.vcpus).map(|index| VcpuSlot::new(index, Arc::clone(shared))).collect();
         let recall = Recall::new(&slots);
         let again: Arc<dyn Bell> = Arc::<Recall<P>>::clone(&recall);
-        let order = Order { config: &config, images, sink: &sink, bell: again };
+        let manager: Arc<dyn Bell> = Arc::<Shared<P>>::clone(shared);
+        let order = Order { config: &config, images, sink: &sink, bell: again, manager };
         let plugs = platform.plugs(&order).map_err(NotMade::Board)?;
         let serial = match config.console {
             ConsoleKind::Serial => Arc::clone(&sink),
@@ -538,10 +540,16 @@ impl<P: Platform> Vm<P> {
         }
     }
 
-    /// Bytes of RAM and of the tables that show it.
+    /// Bytes of RAM that it has now, what it has lent aside, and of the tables that show it.
     #[must_use]
     pub fn memory(&self) -> (u64, u64) {
-        (self.ram.bytes(), self.ram.table_bytes())
+        (self.ram.bytes().saturating_sub(self.ram.lent().1), self.ram.table_bytes())
+    }
+
+    /// Its balloon, if it has one.
+    #[must_use]
+    pub fn balloon(&self) -> Option<&dyn Balloon> {
+        self.board.plugged().iter().find_map(|placed| placed.handle.balloon())
     }
 }
 

@@ -10,9 +10,9 @@ use hv_core::disk::{Notice, Writability, WriteCache};
 use hv_core::{host, memory as ram, page};
 use log::LevelFilter;
 use shell::host::{
-    Count, CpuState, CpuSummary, CrashRecord, DeviceActivity, DeviceSummary, DiskUserSummary,
-    HostDiskSummary, LogLevel, MemorySummary, PartitionSummary, Register, VcpuInfo, VcpuState,
-    VcpuSummary, VmId, VmInfo, VmState, VmSummary,
+    BalloonInfo, Count, CpuState, CpuSummary, CrashRecord, DeviceActivity, DeviceSummary,
+    DiskUserSummary, HostDiskSummary, LogLevel, MemorySummary, PartitionSummary, Register,
+    VcpuInfo, VcpuState, VcpuSummary, VmId, VmInfo, VmState, VmSummary,
 };
 use virtio::disk::gpt::{Copy, Partition};
 use virtio::disk::{Access, SECTOR_BYTES, SectorRange};
@@ -75,10 +75,25 @@ pub(super) fn info(vm: &HostVm, manager: &Manager<Hardware>) -> VmInfo {
         interrupt_controller: board.interrupt_controller().into(),
         restarts: vm.restarts(),
         console_bytes: vm.sink().output().total_bytes(),
+        balloon: vm.balloon().map(|handle| balloon(vm, handle)),
         vcpu_list: vm.slots().iter().map(|slot| vcpu_info(vm, slot)).collect(),
         devices: board.devices().into_iter().map(device).collect(),
         disks: super::slots::summaries(vm),
         notes,
+    }
+}
+
+fn balloon(vm: &HostVm, balloon: &dyn plug::Balloon) -> BalloonInfo {
+    let state = balloon.state();
+    let (waiting, gone) = vm.ram().lent();
+    let count = |(name, count): (&str, u64)| Count { name: name.into(), count };
+    BalloonInfo {
+        memory_bytes: vm.config().memory_bytes,
+        target_bytes: state.target_bytes,
+        lent_bytes: waiting + gone,
+        claimed_bytes: state.claimed_bytes,
+        waits_for_memory: balloon.waits_for_memory(),
+        statistics: state.statistics.into_iter().map(count).collect(),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::arguments::Arguments;
 use crate::command::{Command, Flow, Switch};
 use crate::context::Context;
 use crate::error::Error;
-use crate::host::{Count, CrashRecord, VmInfo};
+use crate::host::{BalloonInfo, Count, CrashRecord, VmInfo};
 use crate::output::Output;
 use crate::table::{self, Column};
 use crate::vm_name;
@@ -26,7 +26,7 @@ pub(super) const COMMANDS: &[Command] = &[
         parameters: &[VM],
         options: &[Switch::JSON],
         summary: "show everything about a VM",
-        details: "State, memory, vCPUs with the reasons of their exits, devices, disks and notes.",
+        details: "State, memory and what is lent of it, vCPUs with the reasons of their exits, devices, disks and notes.",
         example: "vm info linux",
         run: info,
     },
@@ -61,6 +61,7 @@ fn print_info(out: &mut Output, info: &VmInfo) -> fmt::Result {
     writeln!(out)?;
     writeln!(out, "  config      {}", info.config)?;
     writeln!(out, "  memory      {}", Bytes(vm.memory_bytes))?;
+    info.balloon.iter().try_for_each(|balloon| print_balloon(out, balloon))?;
     writeln!(out, "  interrupts  {}", info.interrupt_controller)?;
     writeln!(out, "  restarts    {}", info.restarts)?;
     writeln!(out, "  console     {} printed", About(info.console_bytes))?;
@@ -75,6 +76,28 @@ fn print_info(out: &mut Output, info: &VmInfo) -> fmt::Result {
         vm_disk::print_slots(out, &info.disks)?;
     }
     info.notes.iter().try_for_each(|note| writeln!(out, "note: {note}"))
+}
+
+fn print_balloon(out: &mut Output, balloon: &BalloonInfo) -> fmt::Result {
+    let BalloonInfo { memory_bytes, target_bytes, lent_bytes, claimed_bytes, .. } = balloon;
+    write!(out, "  balloon     lends {} of {}", Bytes(*lent_bytes), Bytes(*memory_bytes))?;
+    write!(out, "; it shall lend {}", Bytes(*target_bytes))?;
+    if claimed_bytes != lent_bytes {
+        write!(out, ", and says it lends {}", Bytes(*claimed_bytes))?;
+    }
+    writeln!(out)?;
+    let value = |count: &Count| match count.name.strip_suffix(" bytes") {
+        Some(name) => format!("{name} {}", About(count.count)),
+        None => format!("{} {}", count.name, count.count),
+    };
+    let statistics: Vec<_> = balloon.statistics.iter().map(value).collect();
+    if !statistics.is_empty() {
+        writeln!(out, "  guest says  {}", statistics.join(", "))?;
+    }
+    if balloon.waits_for_memory {
+        writeln!(out, "note: the guest wants memory back, and there is none")?;
+    }
+    Ok(())
 }
 
 fn print_vcpus(out: &mut Output, info: &VmInfo) -> fmt::Result {

@@ -1,6 +1,7 @@
 //! `vm set`.
 
 use super::{VM, parse_count};
+use crate::amount;
 use crate::arguments::Arguments;
 use crate::command::{Command, Count, Flow, Kind, Parameter};
 use crate::context::Context;
@@ -20,13 +21,14 @@ pub(super) const COMMANDS: &[Command] = &[Command {
         Parameter {
             name: "SETTING",
             count: Count::Many,
-            kind: Kind::Assignment(&["weight=", "affinity="]),
+            kind: Kind::Assignment(&["weight=", "affinity=", "memory="]),
         },
     ],
     options: &[],
     summary: "change settings of a VM, also while it runs",
     details: "weight=N is its share of a CPU for which others compete, 1 to 10000. affinity=0,2-3 are the CPUs on \
-              which it may run; 'cpu list' shows them. All settings are applied, or none.",
+              which it may run; 'cpu list' shows them. memory=128M is what it shall keep of its memory: a guest that \
+              has a balloon lends the rest, in its own time. All settings are applied, or none.",
     example: "vm set linux weight=200 affinity=0,2-3",
     run: set,
 }];
@@ -48,9 +50,10 @@ fn set(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error> 
                     )?);
             }
             Some(("affinity", value)) => settings.affinity = Some(cpu_set::parse(value)?),
+            Some(("memory", value)) => settings.memory_bytes = Some(amount::parse_bytes(value)?),
             _ => {
                 return Err(Error::new(format!(
-                    "no setting '{word}': write weight=N or affinity=CPUS, such as affinity=0,2-3"
+                    "no setting '{word}': write weight=N, memory=SIZE or affinity=CPUS, such as affinity=0,2-3"
                 )));
             }
         }

@@ -79,7 +79,7 @@ pub struct VmSummary {
     pub state: VmState,
     /// How many vCPUs it has.
     pub vcpus: u32,
-    /// Its RAM.
+    /// Its RAM, without what it has lent.
     pub memory_bytes: u64,
     /// CPU time that it uses lately; 100 is one whole CPU.
     pub cpu_percent: u32,
@@ -218,6 +218,9 @@ pub struct VmInfo {
     pub restarts: u32,
     /// Bytes that its console has printed since it was created.
     pub console_bytes: u64,
+    /// What it lends of its memory, if it can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub balloon: Option<BalloonInfo>,
     /// Its vCPUs.
     pub vcpu_list: Vec<VcpuInfo>,
     /// Its devices, by address.
@@ -226,6 +229,23 @@ pub struct VmInfo {
     pub disks: Vec<DiskSlotSummary>,
     /// What an operator should know besides.
     pub notes: Vec<String>,
+}
+
+/// What a VM lends of its memory.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct BalloonInfo {
+    /// What it was created with.
+    pub memory_bytes: u64,
+    /// What it shall lend of that.
+    pub target_bytes: u64,
+    /// What it lends.
+    pub lent_bytes: u64,
+    /// What its guest says that it lends.
+    pub claimed_bytes: u64,
+    /// Whether it wants something back that there is no memory for.
+    pub waits_for_memory: bool,
+    /// What its guest said last of its memory: bytes, and page faults.
+    pub statistics: Vec<Count>,
 }
 
 /// A register and its value.
@@ -295,6 +315,8 @@ pub struct VmSettings {
     pub weight: Option<u32>,
     /// The CPUs on which its vCPUs may run, in order and without duplicates.
     pub affinity: Option<Vec<u32>>,
+    /// How much memory its guest shall keep, in bytes; it lends the rest.
+    pub memory_bytes: Option<u64>,
 }
 
 /// Addresses and registers are text in JSON: its numbers lose bits beyond 53.

@@ -192,7 +192,7 @@ fn errors_say_what_was_wrong_and_what_would_be_right() {
         ("vm set 1 weight=20000", "weight is a number from 1 to 10000, not 20000"),
         (
             "vm set 1 colour=red",
-            "no setting 'colour=red': write weight=N or affinity=CPUS, such as affinity=0,2-3",
+            "no setting 'colour=red': write weight=N, memory=SIZE or affinity=CPUS, such as affinity=0,2-3",
         ),
         ("vm set 1 affinity=x", "'x' is no set of CPUs: write it as 0,2-3; 'cpu list' shows them"),
         (

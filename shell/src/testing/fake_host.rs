@@ -2,8 +2,8 @@
 
 use crate::error::Error;
 use crate::host::{
-    AttachRequest, ConfigSummary, ConsoleInfo, ConsoleRead, Count, CpuState, CpuSummary,
-    CrashRecord, CreateRequest, Cursor, DeviceSummary, DiskSlotState, DiskSlotSummary,
+    AttachRequest, BalloonInfo, ConfigSummary, ConsoleInfo, ConsoleRead, Count, CpuState,
+    CpuSummary, CrashRecord, CreateRequest, Cursor, DeviceSummary, DiskSlotState, DiskSlotSummary,
     DiskUserSummary, Host, HostDiskSummary, ImageSummary, JobId, JobStatus, Keyboard, LogLevel,
     LogLine, MemorySummary, PartitionSummary, Register, Stop, Urgency, VcpuInfo, VcpuState,
     VcpuSummary, VersionInfo, VmId, VmInfo, VmSettings, VmState, VmSummary,
@@ -170,6 +170,17 @@ impl Host for FakeHost {
             interrupt_controller: "GICv3".into(),
             restarts: 2,
             console_bytes: 8_808_038,
+            balloon: vm.settings.memory_bytes.map(|kept| BalloonInfo {
+                memory_bytes: vm.summary.memory_bytes,
+                target_bytes: vm.summary.memory_bytes - kept,
+                lent_bytes: 3 << 20,
+                claimed_bytes: 4 << 20,
+                waits_for_memory: true,
+                statistics: vec![
+                    Count { name: "free bytes".into(), count: 8_808_038 },
+                    Count { name: "minor faults".into(), count: 17 },
+                ],
+            }),
             vcpu_list: vec![VcpuInfo { summary: Self::vcpu(&vm.summary), exits_by_reason: exits }],
             devices: vec![DeviceSummary {
                 name: "PL011".into(),

@@ -13,6 +13,8 @@ pub enum Key {
     Gic,
     /// `rng`
     Rng,
+    /// `balloon`
+    Balloon,
     /// `boot.kernel`
     Kernel,
     /// `boot.format`
@@ -52,12 +54,13 @@ pub enum Key {
 }
 
 /// All keys, with what stands before the dot of their path: their section, if any.
-const KEYS: [(Key, &str); 23] = [
+const KEYS: [(Key, &str); 24] = [
     (Key::Name, "name"),
     (Key::Vcpus, "vcpus"),
     (Key::Memory, "memory"),
     (Key::Gic, "gic"),
     (Key::Rng, "rng"),
+    (Key::Balloon, "balloon"),
     (Key::Kernel, "boot.kernel"),
     (Key::Format, "boot.format"),
     (Key::LoadAddress, "boot.load_address"),

@@ -39,7 +39,7 @@ use crate::error::Error;
 use crate::irqchip::ioapic;
 use crate::load::{Loader, PcBoot, PcPlan, Request};
 use crate::pc_map;
-use crate::platform::{Platform, Ram};
+use crate::platform::Platform;
 use crate::plug::{self, Placed};
 use crate::run::Stop;
 use crate::shared::Shared;
@@ -223,7 +223,7 @@ impl<P: PcPlatform> Board<P> for Pc<P> {
         let mut devices = devices.map_err(|overlap| overlap.to_string())?;
         let plugged = plugs.into_iter().zip(0..).map(|(plug, index)| {
             let slot = pc_map::virtio_slot(index);
-            devices.plug(plug, slot, ram.share())
+            devices.plug(plug, slot, ram)
         });
         let plugged = plugged.collect::<Result<_, _>>()?;
         let offered = Offered::new(&cpuid);

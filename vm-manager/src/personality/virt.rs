@@ -169,7 +169,7 @@ impl<P: ArmPlatform> Board<P> for Virt<P> {
             let (window, spi) = virt_map::virtio_slot(index);
             let name = plug.name();
             let Plugged { device, handle } =
-                plug.build(Socket { memory: ram.share(), line: line(spi)? })?;
+                plug.build(Socket { memory: ram.share(), lender: ram.lender(), line: line(spi)? })?;
             bus.place(Space::Mmio, window.base, window.size, device)
                 .map_err(|overlap| overlap.to_string())?;
             let (address, bytes, interrupt) = (window.base.0, window.size, spi.intid());

@@ -34,7 +34,7 @@ impl Plug for ChorePlug {
     }
 
     fn build(self: Box<Self>, socket: Socket) -> Result<Plugged, String> {
-        let Socket { memory, line } = socket;
+        let Socket { memory, line, .. } = socket;
         let chore = Chore { left: 0, calls: 0, memory, line, bell: self.0 };
         let device = Arc::new(Mutex::new(chore));
         Ok(Plugged { device: device.clone(), handle: Arc::new(ChoreHandle(device)) })

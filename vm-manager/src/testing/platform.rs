@@ -11,7 +11,7 @@ use crate::plug::{Order, Plug};
 use crate::virt_map::GicVersion;
 use hv_core::guest::GuestPhysAddr;
 use hv_core::machine::{HostEvent, Range};
-use hv_core::ram::RamError;
+use hv_core::ram::{Lending, RamError};
 use hv_core::time::Instant;
 use std::sync::{Arc, Mutex};
 
@@ -78,9 +78,13 @@ impl Platform for FakePlatform {
         Ok(vec![Box::new(Chore::plug(Arc::clone(&order.bell)))])
     }
 
-    fn new_ram(&self, parts: &[Range]) -> Result<FakeRam, RamError> {
+    fn new_ram(&self, parts: &[Range], _: Lending) -> Result<FakeRam, RamError> {
         let [part] = parts else { panic!("this machine has one part of RAM") };
         FakeRam::new(&self.pool, GuestPhysAddr(part.start), part.len())
+    }
+
+    fn available(&self) -> u64 {
+        self.pool.free()
     }
 }
 

@@ -104,12 +104,12 @@ impl Ram for FakeRam {
         self.len
     }
 
-    fn zero(&self, offset: u64, len: u64) -> u64 {
+    fn zero(&self, offset: u64, len: u64) -> Result<u64, RamError> {
         let mut bytes = self.content.bytes.lock().unwrap();
         let end = offset.saturating_add(len).min(self.len);
         let start = offset.min(end);
         bytes[start as usize..end as usize].fill(0);
-        end - start
+        Ok(end - start)
     }
 
     fn publish(&self) {}

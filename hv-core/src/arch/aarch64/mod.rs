@@ -39,9 +39,10 @@ pub(crate) use fault::{backtrace, frame_pointer};
 pub use gic::HostListRegisters;
 pub use idregs::GicVersion;
 pub(crate) use mmu::map_device;
+pub(crate) use space::publish_mapping;
 pub use space::{LastHere, SpaceId, Translation};
 pub use stage::Stage2;
-pub(crate) use stage::map_guest;
+pub(crate) use stage::{map_guest, translate_guest, unmap_guest_page};
 pub(crate) use uart::HostUart;
 pub use vcpu::{Start, TimerState, Vcpu};
 

@@ -80,6 +80,13 @@ impl SpaceId {
     /// Forgets every translation of this guest, on all CPUs, and gives the VMID back. No vCPU of it is
     /// loaded any more.
     pub(crate) fn retire(self, translation: Translation) {
+        self.forget(translation);
+        ALLOCATOR.lock().free(self.vmid);
+    }
+
+    /// Forgets every translation of this guest, on all CPUs, and what they hold of instructions: its frames may be somebody
+    /// else's next. No vCPU of it is loaded.
+    pub(crate) fn forget(&self, translation: Translation) {
         let loaded = insn::vttbr_el2::read();
         insn::vttbr_el2::write(translation.0);
         insn::isb();
@@ -91,8 +98,14 @@ impl SpaceId {
         insn::ic_ialluis();
         insn::dsb_ish();
         insn::isb();
-        ALLOCATOR.lock().free(self.vmid);
     }
+}
+
+/// A page that was a hole is mapped now, while vCPUs may run: their walks find it. A hole is in no TLB (Arm ARM D8.14), so
+/// that there is nothing to forget.
+pub(crate) fn publish_mapping() {
+    insn::dsb_ishst();
+    insn::isb();
 }
 
 /// `VTTBR_EL2` of a guest: the root of its stage 2 and its VMID.

@@ -67,6 +67,20 @@ pub(crate) fn map_guest(
     paging::map::<Stage2>(tables, root, mapping)
 }
 
+/// What `gpa` is mapped to in a guest's stage 2, and how many bytes from there on are.
+pub(crate) fn translate_guest(tables: &impl Tables, root: u64, gpa: u64) -> Option<(u64, u64)> {
+    paging::translate::<Stage2>(tables, root, gpa)
+}
+
+/// Takes a page of RAM out of a guest's stage 2: see [`paging::unmap_page`].
+pub(crate) fn unmap_guest_page(
+    tables: &mut impl Tables,
+    root: u64,
+    gpa: u64,
+) -> Result<Option<u64>, MapError> {
+    paging::unmap_page::<Stage2>(tables, root, gpa, Perms::RWX, Memory::Normal)
+}
+
 /// EL2's own stage 1: 48 bits, one range, since `HCR_EL2.E2H` is 0.
 #[derive(Debug)]
 pub enum Stage1 {}

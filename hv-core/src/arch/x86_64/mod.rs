@@ -54,8 +54,9 @@ pub(crate) use interrupts::{next_event, sleep};
 pub(crate) use own_table::map_device;
 pub(crate) use power::end;
 pub(crate) use smp::start_cpus;
+pub(crate) use space::publish_mapping;
 pub use space::{LastHere, SpaceId, Translation};
-pub(crate) use stage::map_guest;
+pub(crate) use stage::{map_guest, translate_guest, unmap_guest_page};
 pub(crate) use uart::{HostUart, emergency_write};
 pub use vcpu::Vcpu;
 

@@ -79,10 +79,11 @@ impl Tags {
     }
 }
 
-/// How many guests are gone.
+/// How often a guest's tables have changed or gone.
 static RETIRED: AtomicU64 = AtomicU64::new(0);
 
-/// How many guests are gone: a CPU that has not invalidated its EPT translations since must do so before it runs a guest.
+/// How often a guest's tables have changed or gone: a CPU that has not forgotten its translations since must do so before it
+/// loads a guest.
 pub(super) fn retired() -> u64 {
     // Acquire: whoever runs a guest with frames of one that is gone has them from the pool, whose lock orders this as well.
     RETIRED.load(Ordering::Acquire)
@@ -105,9 +106,21 @@ impl SpaceId {
     /// VMX knows of that it keeps by the root's address: so each CPU forgets all of it before it next loads a guest. Until
     /// then it uses none of it, since translations of the second level are used, speculatively as well, only while their
     /// guest runs.
-    pub(crate) fn retire(self, _translation: Translation) {
+    pub(crate) fn retire(self, translation: Translation) {
+        self.forget(translation);
+    }
+
+    /// Tables of the guest have changed, and none of its vCPUs is loaded: each CPU forgets what it knows before it next loads
+    /// a guest.
+    pub(crate) fn forget(&self, _translation: Translation) {
         RETIRED.fetch_add(1, Ordering::Release);
     }
+}
+
+/// A page that was a hole is mapped now, while vCPUs may run. Nothing is kept of an entry that is not present (SDM vol. 3A,
+/// 4.10.2.3 and 4.10.3; APM vol. 2, 5.5), and stores are seen in order.
+pub(crate) fn publish_mapping() {
+    core::sync::atomic::compiler_fence(Ordering::SeqCst);
 }
 
 /// The root of a guest's second-level tables.

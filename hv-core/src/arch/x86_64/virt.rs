@@ -41,7 +41,7 @@ pub struct PerCpuVirt {
     pub(super) tags: Tags,
     /// SVM: the next VMRUN is to forget all translations.
     pub(super) flush: AtomicBool,
-    /// VMX: how many guests had been retired when this CPU last forgot what it knew of them.
+    /// [`space::retired`](super::space::retired) when this CPU last forgot what it knew of guests.
     pub(super) retired: AtomicU64,
 }
 

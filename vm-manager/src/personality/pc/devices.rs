@@ -15,6 +15,7 @@ use crate::devices::uart16550::Uart16550;
 use crate::irqchip::ioapic::{self, IoApic};
 use crate::irqchip::pic8259::{self, Pic8259};
 use crate::pc_map;
+use crate::platform::Ram;
 use crate::plug::{Placed, Plug, Plugged, Socket};
 use crate::sink::ConsoleSink;
 use alloc::boxed::Box;
@@ -23,7 +24,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use hv_core::exit::{Access, Op};
-use hv_core::guest::{Device, GuestMemory, GuestPhysAddr, IrqLine, Space, Width};
+use hv_core::guest::{Device, GuestPhysAddr, IrqLine, Space, Width};
 use hv_core::sync::Mutex;
 use hv_core::time::Instant;
 
@@ -130,13 +131,14 @@ impl<P: PcPlatform> Devices<P> {
         &mut self,
         plug: Box<dyn Plug>,
         slot: VirtioSlot,
-        memory: Arc<dyn GuestMemory + Send + Sync>,
+        ram: &P::Ram,
     ) -> Result<Placed, String> {
         let VirtioSlot { base, bytes, interrupt } = slot;
         let ioapic = Arc::clone(&self.ioapic);
         let line = Arc::new(PinLine { ioapic, pin: interrupt as usize });
         let name = plug.name();
-        let Plugged { device, handle } = plug.build(Socket { memory, line })?;
+        let Plugged { device, handle } =
+            plug.build(Socket { memory: ram.share(), lender: ram.lender(), line })?;
         let (address, bytes) = (u64::from(base), u64::from(bytes));
         let placed = self.bus.place(Space::Mmio, GuestPhysAddr(address), bytes, device);
         placed.map_err(|overlap| overlap.to_string())?;

@@ -6,13 +6,15 @@ use super::devices::{Devices, Now};
 use super::{APIC_PAGE_BYTES, Pc, PcPlatform, exits};
 use crate::bus::Reply;
 use crate::irqchip::lapic::Effect;
+use crate::platform::Ram;
 use crate::run::Stop;
 use crate::slot::Core;
 use crate::vm::Vm;
-use core::ops::ControlFlow::{self, Break};
+use core::ops::ControlFlow::{self, Break, Continue};
 use hv_core::arch::x86_64::exit::{MemoryAccess, StringPort};
 use hv_core::exit::{Access, Op};
 use hv_core::guest::{GuestPhysAddr, Space};
+use hv_core::ram::Touched;
 use hv_core::time::Instant;
 
 impl<P: PcPlatform> Pc<P> {
@@ -24,6 +26,9 @@ impl<P: PcPlatform> Pc<P> {
         core: &mut Core<P>,
         vm: &Vm<P>,
     ) -> ControlFlow<Stop> {
+        if vm.ram().touch(access.addr) == Touched::Present {
+            return Continue(());
+        }
         let mut around = self.around(core, vm);
         let Core { cpu, private, .. } = &mut *core;
         let outcome =

@@ -20,7 +20,7 @@ use crate::arch::x86_64::msr;
 use crate::arch::x86_64::page::Page;
 use crate::arch::x86_64::register::general::{RAX, RCX, RDX, RSP};
 use crate::arch::x86_64::register::{Segment, cr0, efer, flags};
-use crate::arch::x86_64::space::{Flush, Tag, Translation};
+use crate::arch::x86_64::space::{self, Flush, Tag, Translation};
 use crate::arch::x86_64::vcpu::debug::DebugAddresses;
 use crate::arch::x86_64::vcpu::registers::Registers;
 use crate::arch::x86_64::vcpu::trail::Trail;
@@ -80,7 +80,10 @@ impl SvmCpu {
         self.tsc.set_behind(behind);
         let this = virt::this().unwrap_or(&NOWHERE);
         self.on = this;
-        if this.tags.assign(&mut self.tag, this.identity()) == Flush::Everything {
+        let retired = space::retired();
+        let is_stale = this.retired.load(Ordering::Relaxed) != retired;
+        this.retired.store(retired, Ordering::Relaxed);
+        if this.tags.assign(&mut self.tag, this.identity()) == Flush::Everything || is_stale {
             this.flush.store(true, Ordering::Relaxed);
         }
         let (offset, asid) = (self.tsc.offset(), self.tag.number());

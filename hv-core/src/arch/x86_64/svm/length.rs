@@ -139,7 +139,7 @@ mod tests {
     use crate::guest::{GuestMemory, GuestPhysAddr};
     use crate::machine::Range;
     use crate::memory::tests::pool;
-    use crate::ram::GuestRam;
+    use crate::ram::{GuestRam, Lending};
     use proptest::prelude::*;
 
     const CPUID: Code = Code::Other(Named::Cpuid);
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn what_has_changed_is_fetched_again() {
         let _turn = pool();
-        let ram = GuestRam::new(&[Range { start: 0, end: 2 << 20 }]).unwrap();
+        let ram = GuestRam::new(&[Range { start: 0, end: 2 << 20 }], Lending::Never).unwrap();
         let frames = ram.frames();
         let put = |bytes: &[u8]| ram.write(GuestPhysAddr(0x1000), bytes).unwrap();
         let fetch = || {

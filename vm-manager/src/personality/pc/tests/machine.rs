@@ -22,7 +22,7 @@ use hv_core::arch::x86_64::start::Start;
 use hv_core::exit::{Access, Op};
 use hv_core::guest::{GuestMemory, GuestPhysAddr, Space, Width};
 use hv_core::machine::{HostEvent, Range};
-use hv_core::ram::RamError;
+use hv_core::ram::{Lending, RamError};
 use hv_core::time::Instant;
 use hv_core::vcpu::GuestCpu;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -100,9 +100,13 @@ impl Platform for FakePc {
 
     fn deactivate_guest_timer(&self) {}
 
-    fn new_ram(&self, parts: &[Range]) -> Result<FakeRam, RamError> {
+    fn new_ram(&self, parts: &[Range], _: Lending) -> Result<FakeRam, RamError> {
         let [part] = parts else { panic!("guests of tests have one part of RAM") };
         FakeRam::new(&self.pool, GuestPhysAddr(part.start), part.len())
+    }
+
+    fn available(&self) -> u64 {
+        self.pool.free()
     }
 }
 

@@ -7,7 +7,7 @@ use crate::exit::{Access, Op};
 use crate::guest::Space;
 use crate::machine::Range;
 use crate::memory::tests::pool;
-use crate::ram::GuestRam;
+use crate::ram::{GuestRam, Lending};
 
 impl SvmCpu {
     fn vmcb_mut(&mut self) -> &mut Vmcb {
@@ -18,7 +18,7 @@ impl SvmCpu {
 /// Calls `test` with a vCPU that starts so, on a CPU as QEMU has it.
 fn on_qemu(start: Start, test: impl FnOnce(&mut SvmCpu, &GuestRam)) {
     let _turn = pool();
-    let ram = GuestRam::new(&[Range { start: 0, end: 2 << 20 }]).unwrap();
+    let ram = GuestRam::new(&[Range { start: 0, end: 2 << 20 }], Lending::Never).unwrap();
     let mut cpu = SvmCpu::new(Translation(0x5000), ram.frames(), Features::default()).unwrap();
     cpu.reset(start);
     test(&mut cpu, &ram);

@@ -9,12 +9,12 @@ use crate::exit::{Access, Op};
 use crate::guest::{GuestMemory, GuestPhysAddr, Space};
 use crate::machine::Range;
 use crate::memory::tests::pool;
-use crate::ram::GuestRam;
+use crate::ram::{GuestRam, Lending};
 
 /// Calls `test` with a vCPU that was loaded after this start.
 fn loaded(start: Start, test: impl FnOnce(&mut VmxCpu, &GuestRam)) {
     let _turn = pool();
-    let ram = GuestRam::new(&[Range { start: 0, end: 2 << 20 }]).unwrap();
+    let ram = GuestRam::new(&[Range { start: 0, end: 2 << 20 }], Lending::Never).unwrap();
     let mut cpu = VmxCpu::new(Translation(0x5000), ram.frames(), setup()).unwrap();
     cpu.reset(start);
     let this = PerCpuVirt::new();
