@@ -122,7 +122,7 @@ install_kernel() {
 # key, see ./power-key.
 modules() {
     echo "dir  lib 755"
-    modules="virtio/virtio virtio/virtio_ring virtio/virtio_mmio block/virtio_blk char/virtio_console char/hw_random/virtio-rng"
+    modules="virtio/virtio virtio/virtio_ring virtio/virtio_mmio block/virtio_blk char/virtio_console char/hw_random/virtio-rng virtio/virtio_balloon"
     [ "$arch" != x86_64 ] || modules="$modules acpi/button input/evdev"
     for module in $modules; do
         echo "file lib/${module##*/}.ko 644 $(find "$work/kernel/lib/modules" -path "*/drivers/$module.ko")"
