@@ -176,7 +176,7 @@ fn an_unknown_key_is_named_with_its_line_and_what_was_meant() {
     assert_eq!(
         error("name = \"x\"\n\n\nmemroy = \"64M\"\n"),
         "linux.toml:4: memroy: unknown key; did you mean 'memory'? allowed: name, vcpus, memory, \
-         gic, rng, boot, load, disk, cpu, restart, console, time"
+         gic, rng, balloon, boot, load, disk, cpu, restart, console, time"
     );
     assert_eq!(
         error("memory = \"64M\"\n[boot]\nkernle = \"x\""),
