@@ -28,6 +28,8 @@ fn debian_boots_to_a_login_and_finds_what_it_synced_after_a_reset(machine: Machi
     roost.succeed(&format!("vm reset {NAME}"));
     log_in(&mut roost);
     roost.does(NAME, "sha256sum -c sum");
+    roost.succeed("vm stop debian --timeout 120s");
+    assert_eq!(roost.state(NAME), "stopped");
     roost.power_off();
 }
 
