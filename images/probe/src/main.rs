@@ -21,6 +21,7 @@ mod batch;
 mod bench;
 mod report;
 mod test;
+mod virtio;
 
 use guest::board::Board;
 use guest::{interrupt, power, println};

@@ -11,6 +11,7 @@ mod ram;
 mod rtc;
 mod smp;
 mod spin;
+mod virtio;
 mod wild_write;
 
 pub(crate) use jump::NOWHERE;
@@ -25,7 +26,7 @@ pub(crate) type Test = fn(&'static Board) -> Outcome;
 
 /// Each by its name; the architecture's own come on top. Those whose name says `crash` do not come back, unless the
 /// machine lets them.
-const TESTS: [(&str, Test); 15] = [
+const TESTS: [(&str, Test); 17] = [
     ("echo", echo::run),
     ("exec-mmio", exec_mmio::run),
     ("exec-mmio-crash", exec_mmio::crash),
@@ -39,6 +40,8 @@ const TESTS: [(&str, Test); 15] = [
     ("rtc", rtc::run),
     ("smp", smp::run),
     ("spin", spin::run),
+    ("virtio-block", virtio::block),
+    ("virtio-entropy", virtio::entropy),
     ("wild-write", wild_write::run),
     ("wild-write-crash", wild_write::crash),
 ];

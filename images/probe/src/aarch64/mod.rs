@@ -10,6 +10,11 @@ use core::arch::asm;
 
 use guest::board::Board;
 
+use crate::virtio::Slots;
+
+/// Where virtio devices are, as on QEMU's `virt`.
+pub(crate) const VIRTIO: Slots = Slots { first: 0x0a00_0000, step: 0x200, count: 32 };
+
 /// Calls what is at this address.
 pub(crate) fn branch(address: u64) {
     // SAFETY: what is there traps, and `expect_branch` returns behind the call.

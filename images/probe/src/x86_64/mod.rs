@@ -12,6 +12,11 @@ use core::arch::asm;
 use guest::arch::lapic;
 use guest::board::Board;
 
+use crate::virtio::Slots;
+
+/// Where virtio devices are in a PC of Roost's: its ACPI tables say so, too.
+pub(crate) const VIRTIO: Slots = Slots { first: 0xfeb0_0000, step: 0x1000, count: 8 };
+
 /// Calls what is at this address.
 pub(crate) fn branch(address: u64) {
     // SAFETY: what is there traps, and the trap ends this.

@@ -1,0 +1,88 @@
+//! Virtio devices, driven as no driver should: what is wrong makes the device need a reset, or is answered by an error,
+//! or ignored; after a reset it works.
+
+mod block;
+mod queue;
+mod registers;
+mod setup;
+
+use guest::board::Board;
+use guest::println;
+
+use crate::report::{Failure, Outcome, check};
+use crate::virtio::{Descriptor, Driver, flag};
+
+/// Identifiers of devices (5).
+const BLOCK: u32 = 2;
+const ENTROPY: u32 = 4;
+
+/// A way to be wrong that makes the device need a reset, and its name.
+type Wrong = (&'static str, fn(&Driver));
+/// A way to be wrong that does not, and what becomes of it.
+type Harmless = (&'static str, fn(&Driver) -> Outcome);
+
+/// A disk.
+pub(super) fn block(board: &'static Board) -> Outcome {
+    let driver = find(board, BLOCK)?;
+    run_all(&driver, block::works)?;
+    ignored(&driver, block::ANSWERED, block::works)?;
+    running(&driver, block::WRONG, block::works)
+}
+
+/// A source of entropy.
+pub(super) fn entropy(board: &'static Board) -> Outcome {
+    run_all(&find(board, ENTROPY)?, entropy_works)
+}
+
+fn find(board: &'static Board, device_id: u32) -> Result<Driver, Failure> {
+    let none = Failure { what: "there is no such device", value: u64::from(device_id) };
+    Driver::find(board, device_id, 0).ok_or(none)
+}
+
+/// What can be done wrong with any device.
+fn run_all(driver: &Driver, works: fn(&Driver) -> Outcome) -> Outcome {
+    works(driver)?;
+    running(driver, queue::WRONG, works)?;
+    for (name, wrong) in setup::WRONG {
+        println!("probe: info {name}");
+        driver.reset();
+        wrong(driver);
+        driver.expect_needs_reset(name)?;
+        works(driver)?;
+    }
+    ignored(driver, setup::HARMLESS, works)?;
+    ignored(driver, registers::HARMLESS, works)
+}
+
+/// What can be done wrong once the device runs.
+fn running(driver: &Driver, cases: &[Wrong], works: fn(&Driver) -> Outcome) -> Outcome {
+    for (name, wrong) in cases {
+        println!("probe: info {name}");
+        driver.start();
+        wrong(driver);
+        driver.expect_failure(name)?;
+        // A device that needs a reset does nothing.
+        driver.notify();
+        works(driver)?;
+    }
+    Ok(())
+}
+
+fn ignored(driver: &Driver, cases: &[Harmless], works: fn(&Driver) -> Outcome) -> Outcome {
+    for (name, harmless) in cases {
+        println!("probe: info {name}");
+        driver.start();
+        harmless(driver)?;
+        works(driver)?;
+    }
+    Ok(())
+}
+
+/// Bytes are asked for and come.
+fn entropy_works(driver: &Driver) -> Outcome {
+    driver.start();
+    driver.put(0, Descriptor { flags: flag::WRITE, ..driver.piece(64, 0, 0) });
+    driver.offer();
+    let written = driver.wait_for_use("no bytes came")?;
+    check(written == 64, "not as many bytes came", u64::from(written))
+}
