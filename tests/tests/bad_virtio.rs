@@ -88,11 +88,25 @@ fn a_device_that_was_misused_needs_a_reset_and_works_again(machine: Machine) {
     roost.power_off();
 }
 
+fn a_queue_that_changes_while_it_is_read_harms_nobody_else(machine: Machine) {
+    let mut roost = machine
+        .probe("bystander", "test=pause lines=1000000")
+        .file("configs/bad.toml", format!("vcpus = 2\n{CONFIG}"))
+        .boot();
+    roost.start("bystander");
+    let before = roost.json("mem");
+    misuse(&mut roost, "virtio-race");
+    check_memory(&before, &roost.json("mem"));
+    roost.power_off();
+}
+
 machine_tests::tests! {
     aarch64 {
         a_device_that_was_misused_needs_a_reset_and_works_again(Machine::virt());
+        a_queue_that_changes_while_it_is_read_harms_nobody_else(Machine::virt());
     }
     svm {
         a_device_that_was_misused_needs_a_reset_and_works_again(Machine::svm());
+        a_queue_that_changes_while_it_is_read_harms_nobody_else(Machine::svm());
     }
 }

@@ -26,7 +26,7 @@ pub(crate) type Test = fn(&'static Board) -> Outcome;
 
 /// Each by its name; the architecture's own come on top. Those whose name says `crash` do not come back, unless the
 /// machine lets them.
-const TESTS: [(&str, Test); 17] = [
+const TESTS: [(&str, Test); 18] = [
     ("echo", echo::run),
     ("exec-mmio", exec_mmio::run),
     ("exec-mmio-crash", exec_mmio::crash),
@@ -42,6 +42,7 @@ const TESTS: [(&str, Test); 17] = [
     ("spin", spin::run),
     ("virtio-block", virtio::block),
     ("virtio-entropy", virtio::entropy),
+    ("virtio-race", virtio::race),
     ("wild-write", wild_write::run),
     ("wild-write-crash", wild_write::crash),
 ];

@@ -3,6 +3,7 @@
 
 mod block;
 mod queue;
+mod race;
 mod registers;
 mod setup;
 
@@ -27,6 +28,11 @@ pub(super) fn block(board: &'static Board) -> Outcome {
     run_all(&driver, block::works)?;
     ignored(&driver, block::ANSWERED, block::works)?;
     running(&driver, block::WRONG, block::works)
+}
+
+/// A disk, whose queue another CPU changes.
+pub(super) fn race(board: &'static Board) -> Outcome {
+    race::run(board, find(board, BLOCK)?, block::works)
 }
 
 /// A source of entropy.
