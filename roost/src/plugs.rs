@@ -15,7 +15,7 @@ use virtio::record::Record;
 use virtio::transport::mmio::MmioDevice;
 use virtio::transport::{Layouts, Wiring};
 use virtio::{More, VirtioDevice};
-use vm_manager::config::ConsoleKind;
+use vm_manager::config::{ConsoleKind, VirtioRing};
 use vm_manager::plug::{Activity, Again, Handle, Order, Plug, Plugged, Socket};
 use vm_manager::sink;
 
@@ -50,9 +50,27 @@ impl virtio::device::Bell for Ring {
     }
 }
 
-fn wiring(socket: Socket, bell: &Arc<dyn sink::Bell>) -> Wiring {
-    let Socket { memory, line, .. } = socket;
-    Wiring { memory, line, bell: Arc::new(Ring(Arc::clone(bell))), layouts: Layouts::default() }
+/// What all devices of a VM are connected to.
+struct Wires {
+    bell: Arc<dyn sink::Bell>,
+    layouts: Layouts,
+}
+
+impl Wires {
+    fn new(order: &Order<'_>) -> Self {
+        let layouts = match order.config.virtio_ring {
+            VirtioRing::Split => Layouts::Split,
+            VirtioRing::Packed => Layouts::SplitAndPacked,
+        };
+        Self { bell: Arc::clone(&order.bell), layouts }
+    }
+
+    /// The same, with what a device has for itself.
+    fn with(&self, socket: Socket) -> Wiring {
+        let Socket { memory, line, .. } = socket;
+        let bell = Arc::new(Ring(Arc::clone(&self.bell)));
+        Wiring { memory, line, bell, layouts: self.layouts }
+    }
 }
 
 /// Any device in its slot.

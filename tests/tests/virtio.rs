@@ -1,4 +1,4 @@
-//! Linux on virtio devices: its console, a disk in memory, and a source of entropy.
+//! Linux on virtio devices: its console, a disk in memory, and a source of entropy, with either layout of queues.
 
 use machine_tests::{Guests, Machine, Roost};
 use serde_json::Value;
@@ -19,11 +19,28 @@ fn activity(roost: &mut Roost, name: &str) -> Value {
 }
 
 fn linux_lives_on_virtio_and_its_ram_disk_survives_a_reset(machine: Machine) {
+    live(machine, "split");
+}
+
+fn linux_lives_on_packed_queues_and_its_ram_disk_survives_a_reset(machine: Machine) {
+    live(machine, "packed");
+}
+
+/// Linux on virtio devices with this layout of queues.
+fn live(machine: Machine, ring: &str) {
+    let create = format!("vm create {NAME} 'cmdline=console=hvc0 quiet' virtio.ring={ring}");
+    // Whether drivers took VIRTIO_F_RING_PACKED, feature 34 (virtio 1.2, 6): Linux lists them from 0 on.
+    let packed = match ring {
+        "packed" => "1",
+        _ => "0",
+    };
     let mut roost = machine.guests(Guests::All).boot();
     let before = roost.memory();
-    roost.succeed(&format!("vm create {NAME} 'cmdline=console=hvc0 quiet'"));
+    roost.succeed(&create);
     roost.succeed(&format!("vm start {NAME}"));
     roost.wait_for_text(NAME, PROMPT);
+    let taken = "[ \"$(cut -c 35 /sys/bus/virtio/devices/*/features | sort -u)\" = ";
+    roost.does(NAME, &format!("{taken}{packed} ]"));
     roost.does(NAME, "grep -q virtio /sys/class/misc/hw_random/rng_current");
     roost.does(NAME, "[ $(head -c 1024 /dev/hwrng | md5sum | wc -c) = 36 ]");
     roost.does(NAME, "mke2fs -q /dev/vda");
@@ -51,7 +68,7 @@ fn linux_lives_on_virtio_and_its_ram_disk_survives_a_reset(machine: Machine) {
     roost.destroy(NAME);
     let used = |memory: &Value| memory.get("guests_bytes").and_then(Value::as_u64);
     assert_eq!(used(&roost.memory()), used(&before));
-    roost.succeed(&format!("vm create {NAME} 'cmdline=console=hvc0 quiet'"));
+    roost.succeed(&create);
     roost.succeed(&format!("vm start {NAME}"));
     roost.wait_for_text(NAME, PROMPT);
     roost.does(NAME, "cmp -n 67108864 /dev/vda /dev/zero");
@@ -100,10 +117,12 @@ machine_tests::tests! {
         the_console_has_the_size_of_the_terminal(Machine::virt());
         a_guest_that_floods_its_console_holds_nobody_up(Machine::virt());
         linux_lives_on_virtio_and_its_ram_disk_survives_a_reset(Machine::virt());
+        linux_lives_on_packed_queues_and_its_ram_disk_survives_a_reset(Machine::virt());
     }
     svm {
         the_console_has_the_size_of_the_terminal(Machine::svm());
         a_guest_that_floods_its_console_holds_nobody_up(Machine::svm());
         linux_lives_on_virtio_and_its_ram_disk_survives_a_reset(Machine::svm());
+        linux_lives_on_packed_queues_and_its_ram_disk_survives_a_reset(Machine::svm());
     }
 }

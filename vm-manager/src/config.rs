@@ -39,6 +39,9 @@
 //!
 //! [time]
 //! on_pause = "stop"               # stop, run: what guest time does while the VM is paused
+//!
+//! [virtio]
+//! ring = "split"                  # split, packed: the layout of the queues of its virtio devices
 //! ```
 //!
 //! Text is walked by hand rather than derived: so each error can name line, key, what was found and
@@ -155,6 +158,16 @@ pub enum TimeOnPause {
     Run,
 }
 
+/// The layout of queues that a VM's virtio devices offer (virtio 1.2, 2.7 and 2.8). A driver may always take the split one.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum VirtioRing {
+    /// Split, which every driver knows.
+    #[default]
+    Split,
+    /// Packed as well, which Linux takes then.
+    Packed,
+}
+
 /// A VM's configuration, checked.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct VmConfig {
@@ -188,6 +201,8 @@ pub struct VmConfig {
     pub console_ring_bytes: usize,
     /// What its time does while it is paused.
     pub on_pause: TimeOnPause,
+    /// The layout of the queues of its virtio devices.
+    pub virtio_ring: VirtioRing,
     /// The file that it was read from, for errors that are found later.
     file: String,
     /// What was set, and in which line; line 0 for overrides.
@@ -282,6 +297,7 @@ impl VmConfig {
             console: ConsoleKind::default(),
             console_ring_bytes: 64 << 10,
             on_pause: TimeOnPause::default(),
+            virtio_ring: VirtioRing::default(),
             file: file.to_owned(),
             lines: BTreeMap::new(),
         }
@@ -330,6 +346,10 @@ impl VmConfig {
             Key::OnPause => {
                 self.on_pause =
                     found.choice(&[("stop", TimeOnPause::Stop), ("run", TimeOnPause::Run)])?;
+            }
+            Key::VirtioRing => {
+                self.virtio_ring = found
+                    .choice(&[("split", VirtioRing::Split), ("packed", VirtioRing::Packed)])?;
             }
             // These belong to the `[[load]]` that was begun last; an override has none.
             Key::LoadFile => {

@@ -1,6 +1,6 @@
 //! A VM's balloon: pages that its guest lends are the machine's until it wants them back.
 
-use super::{Slot, wiring};
+use super::{Slot, Wires};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -10,13 +10,13 @@ use vm_manager::plug::{self, Activity, Again, BalloonState, Handle, Order, Plug,
 use vm_manager::sink::Bell;
 
 pub(super) struct BalloonPlug {
-    bell: Arc<dyn Bell>,
+    wires: Wires,
     manager: Arc<dyn Bell>,
 }
 
 impl BalloonPlug {
     pub(super) fn new(order: &Order<'_>) -> Self {
-        Self { bell: Arc::clone(&order.bell), manager: Arc::clone(&order.manager) }
+        Self { wires: Wires::new(order), manager: Arc::clone(&order.manager) }
     }
 }
 
@@ -28,7 +28,7 @@ impl Plug for BalloonPlug {
     fn build(self: Box<Self>, socket: Socket) -> Result<Plugged, String> {
         let lender = socket.lender.clone().ok_or("pages of this RAM cannot be lent")?;
         let pages = Pages { lender, manager: self.manager };
-        let slot = Slot::new(Balloon::new(pages), wiring(socket, &self.bell));
+        let slot = Slot::new(Balloon::new(pages), self.wires.with(socket));
         let device = Arc::clone(&slot.device);
         Ok(Plugged { device, handle: Arc::new(BalloonHandle(slot)) })
     }

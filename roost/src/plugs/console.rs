@@ -1,6 +1,6 @@
 //! A VM's console as a virtio device: its output goes to the ring, and what is typed waits here until the driver wants it.
 
-use super::{Slot, again, wiring};
+use super::{Slot, Wires, again};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -17,13 +17,13 @@ type Keys = Arc<Mutex<InputQueue>>;
 
 pub(super) struct ConsolePlug {
     terminal: Terminal,
-    bell: Arc<dyn Bell>,
+    wires: Wires,
 }
 
 impl ConsolePlug {
     pub(super) fn new(order: &Order<'_>) -> Self {
         let terminal = Terminal { sink: Arc::clone(order.sink), keys: Keys::default() };
-        Self { terminal, bell: Arc::clone(&order.bell) }
+        Self { terminal, wires: Wires::new(order) }
     }
 }
 
@@ -33,11 +33,11 @@ impl Plug for ConsolePlug {
     }
 
     fn build(self: Box<Self>, socket: Socket) -> Result<Plugged, String> {
-        let Self { terminal, bell } = *self;
+        let Self { terminal, wires } = *self;
         let keys = Arc::clone(&terminal.keys);
-        let slot = Slot::new(Console::new(terminal, []), wiring(socket, &bell));
+        let slot = Slot::new(Console::new(terminal, []), wires.with(socket));
         let device = Arc::clone(&slot.device);
-        Ok(Plugged { device, handle: Arc::new(ConsoleHandle { slot, keys, bell }) })
+        Ok(Plugged { device, handle: Arc::new(ConsoleHandle { slot, keys, bell: wires.bell }) })
     }
 }
 

@@ -1,7 +1,7 @@
 //! A VM's disks: block devices, and what is behind them. A disk lives as long as its VM, or until it is detached: a reset
 //! leaves it as it is.
 
-use super::{Slot, activity, again, wiring};
+use super::{Slot, Wires, activity, again};
 use crate::disks;
 use alloc::boxed::Box;
 use alloc::format;
@@ -20,7 +20,6 @@ use vm_manager::config::{Backing, DiskAccess, DiskConfig};
 use vm_manager::load::{Images, Source};
 use vm_manager::plug::disk::{Content, Counts, DiskSlot, Insert, Stay};
 use vm_manager::plug::{Activity, Again, Handle, Order, Plug, Plugged, Socket};
-use vm_manager::sink::Bell;
 
 pub(super) struct DiskPlug {
     /// `None` for an empty slot.
@@ -28,7 +27,7 @@ pub(super) struct DiskPlug {
     backing: Backing,
     access: DiskAccess,
     queues: u16,
-    bell: Arc<dyn Bell>,
+    wires: Wires,
 }
 
 impl DiskPlug {
@@ -45,7 +44,7 @@ impl DiskPlug {
             backing: config.backing.clone(),
             access: config.access,
             queues: order.config.vcpus.into(),
-            bell: Arc::clone(&order.bell),
+            wires: Wires::new(order),
         })
     }
 }
@@ -56,12 +55,12 @@ impl Plug for DiskPlug {
     }
 
     fn build(self: Box<Self>, socket: Socket) -> Result<Plugged, String> {
-        let Self { disk, backing, access, queues, bell } = *self;
+        let Self { disk, backing, access, queues, wires } = *self;
         let geometry = disk.as_ref().map_or_else(|| of_empty(access), |disk| disk.geometry());
         let setup = Setup { name: short(&backing), queues, geometry };
         let block = Block::new(setup);
         let statistics = block.statistics();
-        let slot = Slot::new(block, wiring(socket, &bell));
+        let slot = Slot::new(block, wires.with(socket));
         let handle =
             DiskHandle(Arc::new(DiskPort { slot, statistics, content: Mutex::new(None), access }));
         if let Some(disk) = disk {

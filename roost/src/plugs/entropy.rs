@@ -1,28 +1,26 @@
 //! Entropy for guests: a generator for each VM, stirred by what the hardware has.
 
-use super::{Slot, wiring};
+use super::{Slot, Wires};
 use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::sync::Arc;
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{Rng, SeedableRng};
 use hv_core::host;
 use hv_core::sync::Mutex;
 use virtio::entropy::{Entropy, RandomSource};
 use vm_manager::plug::{Order, Plug, Plugged, Socket};
-use vm_manager::sink::Bell;
 
 // Roost keeps guests' vector registers where they are, and must not use them. Nothing but this says so to the crate.
 #[cfg(all(target_os = "none", not(chacha20_backend = "soft")))]
 compile_error!("build with --cfg chacha20_backend=\"soft\", as .cargo/config.toml has it");
 
 pub(super) struct EntropyPlug {
-    bell: Arc<dyn Bell>,
+    wires: Wires,
 }
 
 impl EntropyPlug {
     pub(super) fn new(order: &Order<'_>) -> Self {
-        Self { bell: Arc::clone(&order.bell) }
+        Self { wires: Wires::new(order) }
     }
 }
 
@@ -32,7 +30,7 @@ impl Plug for EntropyPlug {
     }
 
     fn build(self: Box<Self>, socket: Socket) -> Result<Plugged, String> {
-        Ok(Slot::new(Entropy::new(Generator(child())), wiring(socket, &self.bell)).plugged())
+        Ok(Slot::new(Entropy::new(Generator(child())), self.wires.with(socket)).plugged())
     }
 }
 

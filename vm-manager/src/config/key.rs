@@ -51,10 +51,12 @@ pub enum Key {
     ConsoleRing,
     /// `time.on_pause`
     OnPause,
+    /// `virtio.ring`
+    VirtioRing,
 }
 
 /// All keys, with what stands before the dot of their path: their section, if any.
-const KEYS: [(Key, &str); 24] = [
+const KEYS: [(Key, &str); 25] = [
     (Key::Name, "name"),
     (Key::Vcpus, "vcpus"),
     (Key::Memory, "memory"),
@@ -79,10 +81,12 @@ const KEYS: [(Key, &str); 24] = [
     (Key::ConsoleKind, "console.kind"),
     (Key::ConsoleRing, "console.ring"),
     (Key::OnPause, "time.on_pause"),
+    (Key::VirtioRing, "virtio.ring"),
 ];
 
 /// The sections, in the order of the documentation.
-pub(super) const SECTIONS: [&str; 7] = ["boot", LOAD, DISK, "cpu", "restart", CONSOLE, "time"];
+pub(super) const SECTIONS: [&str; 8] =
+    ["boot", LOAD, DISK, "cpu", "restart", CONSOLE, "time", "virtio"];
 
 /// The sections of which there may be several.
 pub(super) const REPEATED: [&str; 2] = [LOAD, DISK];

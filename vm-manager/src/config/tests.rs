@@ -39,6 +39,9 @@ ring = "128K"
 
 [time]
 on_pause = "run"
+
+[virtio]
+ring = "packed"
 "#;
 
 const MINIMAL: &str = "memory = \"64M\"\n[boot]\nkernel = \"k\"\n";
@@ -85,6 +88,7 @@ fn every_key_arrives() {
     );
     assert_eq!(config.console_ring_bytes, 128 << 10);
     assert_eq!(config.on_pause, TimeOnPause::Run);
+    assert_eq!(config.virtio_ring, VirtioRing::Packed);
 }
 
 #[test]
@@ -168,6 +172,7 @@ fn everything_but_memory_and_kernel_has_a_default() {
     assert_eq!(config.restart.on, RestartOn::Never);
     assert_eq!(config.console_ring_bytes, 64 << 10);
     assert_eq!(config.on_pause, TimeOnPause::Stop);
+    assert_eq!(config.virtio_ring, VirtioRing::Split);
     assert_eq!(config.boot.format, ImageFormat::Auto);
 }
 
@@ -176,7 +181,7 @@ fn an_unknown_key_is_named_with_its_line_and_what_was_meant() {
     assert_eq!(
         error("name = \"x\"\n\n\nmemroy = \"64M\"\n"),
         "linux.toml:4: memroy: unknown key; did you mean 'memory'? allowed: name, vcpus, memory, \
-         gic, rng, balloon, boot, load, disk, cpu, restart, console, time"
+         gic, rng, balloon, boot, load, disk, cpu, restart, console, time, virtio"
     );
     assert_eq!(
         error("memory = \"64M\"\n[boot]\nkernle = \"x\""),
@@ -237,6 +242,10 @@ fn a_value_out_of_range_says_what_was_found_and_what_is_allowed() {
         ),
         ("console = \"vga\"", "linux.toml:1: console: found 'vga', allowed serial, virtio"),
         ("console = 1", "linux.toml:1: console: found 1, allowed a section [console]"),
+        (
+            "[virtio]\nring = \"round\"",
+            "linux.toml:2: virtio.ring: found 'round', allowed split, packed",
+        ),
         ("rng = 1", "linux.toml:1: rng: found 1, allowed true, false"),
         (
             "[[disk]]\nbacking = \"ram:1\"",
