@@ -4,8 +4,16 @@
 use machine_tests::{Machine, Roost};
 use serde_json::Value;
 
-const CONFIG: &str = "name = \"bad\"\nmemory = \"32M\"\nrng = true\n\
+const CONFIG: &str = "name = \"bad\"\nmemory = \"32M\"\nrng = true\nballoon = true\n\
     [boot]\nkernel = \"probe/probe.elf\"\n[[disk]]\nbacking = \"ram:1M\"\n";
+
+/// The probe's tests and the devices that they misuse, as `vm info` names them.
+const DEVICES: [(&str, &str); 4] = [
+    ("virtio-block", "virtio disk"),
+    ("virtio-entropy", "virtio rng"),
+    ("virtio-balloon", "virtio balloon"),
+    ("virtio-console", "virtio console"),
+];
 
 /// What every device must have been done wrong, as `vm info` says it.
 const FAULTS: [&str; 18] = [
@@ -53,7 +61,8 @@ fn check_memory(before: &Value, after: &Value) {
 
 /// Runs the probe's test of a device to its end, and returns what `vm info` says then.
 fn misuse(roost: &mut Roost, test: &str) -> Value {
-    roost.succeed(&format!("vm create bad 'cmdline=test={test}'"));
+    let console = if test == "virtio-console" { "virtio" } else { "serial" };
+    roost.succeed(&format!("vm create bad 'cmdline=test={test}' console={console}"));
     roost.succeed("vm start bad");
     roost.wait_for_text("bad", "probe: done");
     roost.wait_for_state("bad", "stopped,crashed");
@@ -74,7 +83,7 @@ fn a_device_that_was_misused_needs_a_reset_and_works_again(machine: Machine) {
         .boot();
     roost.start("bystander");
     let before = roost.json("mem");
-    for (test, device) in [("virtio-block", "virtio disk"), ("virtio-entropy", "virtio rng")] {
+    for (test, device) in DEVICES {
         let info = misuse(&mut roost, test);
         for fault in FAULTS {
             assert!(count(&info, device, fault) > 0, "{device}, {fault}: {info}");

@@ -26,7 +26,7 @@ pub(crate) type Test = fn(&'static Board) -> Outcome;
 
 /// Each by its name; the architecture's own come on top. Those whose name says `crash` do not come back, unless the
 /// machine lets them.
-const TESTS: [(&str, Test); 18] = [
+const TESTS: [(&str, Test); 20] = [
     ("echo", echo::run),
     ("exec-mmio", exec_mmio::run),
     ("exec-mmio-crash", exec_mmio::crash),
@@ -40,7 +40,9 @@ const TESTS: [(&str, Test); 18] = [
     ("rtc", rtc::run),
     ("smp", smp::run),
     ("spin", spin::run),
+    ("virtio-balloon", virtio::balloon),
     ("virtio-block", virtio::block),
+    ("virtio-console", virtio::console),
     ("virtio-entropy", virtio::entropy),
     ("virtio-race", virtio::race),
     ("wild-write", wild_write::run),
