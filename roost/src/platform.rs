@@ -81,6 +81,10 @@ impl Platform for Hardware {
         GuestRam::new(parts, lending)
     }
 
+    fn seed(&self) -> [u64; 4] {
+        plugs::seed()
+    }
+
     fn available(&self) -> u64 {
         ram::available()
     }

@@ -6,6 +6,8 @@ mod console;
 mod disk;
 mod entropy;
 
+pub(crate) use entropy::seed;
+
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;

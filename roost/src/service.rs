@@ -62,8 +62,7 @@ pub(crate) fn run(machine: Machine) -> ! {
         log::warn!("{note}");
     }
     let epoch = epoch(&machine);
-    let entropy = host::now().0 ^ epoch.as_nanos() as u64;
-    let manager = Manager::new(Arc::clone(shared), epoch, entropy);
+    let manager = Manager::new(Arc::clone(shared), epoch);
     let banner = banner(&machine, cpus);
     let terminal = match boot_line::value(machine.command_line, "roost.terminal").as_deref() {
         Some("plain") => TerminalKind::Plain,

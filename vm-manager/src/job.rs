@@ -202,7 +202,7 @@ impl<P: Platform> Job<P> {
     }
 
     /// Does a slice. Returns how that ended the job, after which it is to be forgotten.
-    pub(crate) fn step(&mut self, platform: &P, entropy: &mut u64) -> Option<Ended> {
+    pub(crate) fn step(&mut self, platform: &P) -> Option<Ended> {
         let result = match &mut self.phase {
             Phase::Delay(at) => {
                 if platform.now() >= *at {
@@ -223,7 +223,7 @@ impl<P: Platform> Job<P> {
                     if *done < self.vm.ram().bytes() {
                         return None;
                     }
-                    match self.prepare_load(entropy) {
+                    match self.prepare_load(platform) {
                         // Of the files, headers are read first.
                         Err(error) if error.is_not_yet() => return None,
                         prepared => prepared.map(Some),
@@ -303,18 +303,9 @@ impl<P: Platform> Job<P> {
         }
     }
 
-    fn prepare_load(&self, entropy: &mut u64) -> Result<Phase<P>, Error> {
-        let seed = [(); 4].map(|()| split_mix(entropy));
+    fn prepare_load(&self, platform: &P) -> Result<Phase<P>, Error> {
+        let seed = platform.seed();
         let (loader, start) = self.vm.board().prepare(self.vm.config(), self.vm.request(), seed)?;
         Ok(Phase::Load { loader, start })
     }
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014): stretches a seed, for guests' own generators to start from.
-fn split_mix(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ z >> 31
 }

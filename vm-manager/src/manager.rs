@@ -31,15 +31,13 @@ pub struct Manager<P: Platform> {
     usage: Usage,
     /// The time of day when the machine's clock read zero, since 1970.
     epoch: Duration,
-    entropy: u64,
     collection: lending::Collection,
 }
 
 impl<P: Platform> Manager<P> {
-    /// A manager without VMs. `epoch` is the time of day when the machine's clock read zero; `entropy` should not be
-    /// guessable by guests.
+    /// A manager without VMs. `epoch` is the time of day when the machine's clock read zero.
     #[must_use]
-    pub fn new(shared: Arc<Shared<P>>, epoch: Duration, entropy: u64) -> Self {
+    pub fn new(shared: Arc<Shared<P>>, epoch: Duration) -> Self {
         Self {
             shared,
             vms: BTreeMap::new(),
@@ -49,7 +47,6 @@ impl<P: Platform> Manager<P> {
             next_job: 1,
             usage: Usage::default(),
             epoch,
-            entropy,
             collection: lending::Collection::default(),
         }
     }
@@ -305,7 +302,7 @@ impl<P: Platform> Manager<P> {
         let ids: Vec<u64> = self.jobs.keys().copied().collect();
         for id in ids {
             let Some(job) = self.jobs.get_mut(&id) else { continue };
-            let Some(ended) = job.step(self.shared.platform(), &mut self.entropy) else {
+            let Some(ended) = job.step(self.shared.platform()) else {
                 next = next.min(job.wants_step_at(now));
                 continue;
             };

@@ -132,6 +132,8 @@ pub trait Platform: Send + Sync + Sized + 'static {
     ///
     /// [`RamError`]; nothing was taken.
     fn new_ram(&self, parts: &[Range], lending: Lending) -> Result<Self::Ram, RamError>;
+    /// Numbers that nobody can guess, others each time, for a guest's own generator to start from.
+    fn seed(&self) -> [u64; 4];
     /// Bytes of memory that guests may still have.
     fn available(&self) -> u64;
 }

@@ -48,6 +48,12 @@ impl RandomSource for Generator {
     }
 }
 
+/// Numbers for a guest's own generator to start from, which it has before it knows any device.
+pub(crate) fn seed() -> [u64; 4] {
+    let mut generator = child();
+    core::array::from_fn(|_| generator.next_u64())
+}
+
 /// From which all others are seeded.
 static ROOT: Mutex<Option<ChaCha20Rng>> = Mutex::new(None);
 

@@ -2,7 +2,7 @@
 
 use super::guest::{Guest, Program, ProgramId};
 use super::images::FakeImages;
-use super::platform::{FakePlatform, Programs};
+use super::platform::{FIRST_SEED, FakePlatform, Programs};
 use super::ram::Pool;
 use super::sim::{Pace, STEP, Sim};
 use crate::config::VmConfig;
@@ -17,6 +17,7 @@ use hv_core::arch::aarch64::esr::ArchExit;
 use hv_core::exit::Exit;
 use hv_core::time::Instant;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -55,11 +56,12 @@ impl Machine {
             programs: Arc::clone(&programs),
             gic,
             disks_due: Instant::NEVER,
+            seeds: AtomicU64::new(FIRST_SEED),
         };
         let shared = Shared::new(platform, cpus);
         let threads = (1..cpus).map(|cpu| start_cpu(cpu, &sim, &shared)).collect();
         Self {
-            manager: Manager::new(Arc::clone(&shared), EPOCH, 0x5eed),
+            manager: Manager::new(Arc::clone(&shared), EPOCH),
             cpu: CpuLoop::new(Arc::clone(&shared), 0),
             images: FakeImages::default(),
             sim,

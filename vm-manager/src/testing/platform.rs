@@ -13,7 +13,11 @@ use hv_core::guest::GuestPhysAddr;
 use hv_core::machine::{HostEvent, Range};
 use hv_core::ram::{Lending, RamError};
 use hv_core::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+
+/// The first seed; others follow.
+pub(crate) const FIRST_SEED: u64 = 0x5eed;
 
 /// What guests run, by number.
 pub(crate) type Programs = Arc<Mutex<Vec<Program>>>;
@@ -25,6 +29,8 @@ pub(crate) struct FakePlatform {
     pub(crate) gic: GicVersion,
     /// When its disks want to be looked after.
     pub(crate) disks_due: Instant,
+    /// The next seed.
+    pub(crate) seeds: AtomicU64,
 }
 
 impl Platform for FakePlatform {
@@ -81,6 +87,10 @@ impl Platform for FakePlatform {
     fn new_ram(&self, parts: &[Range], _: Lending) -> Result<FakeRam, RamError> {
         let [part] = parts else { panic!("this machine has one part of RAM") };
         FakeRam::new(&self.pool, GuestPhysAddr(part.start), part.len())
+    }
+
+    fn seed(&self) -> [u64; 4] {
+        [self.seeds.fetch_add(1, Ordering::Relaxed); 4]
     }
 
     fn available(&self) -> u64 {

@@ -105,6 +105,10 @@ impl Platform for FakePc {
         FakeRam::new(&self.pool, GuestPhysAddr(part.start), part.len())
     }
 
+    fn seed(&self) -> [u64; 4] {
+        [0; 4]
+    }
+
     fn available(&self) -> u64 {
         self.pool.free()
     }
