@@ -97,6 +97,22 @@ fn a_device_that_was_misused_needs_a_reset_and_works_again(machine: Machine) {
     roost.power_off();
 }
 
+fn a_packed_queue_that_was_misused_works_again(machine: Machine) {
+    let config = format!("{CONFIG}[virtio]\nring = \"packed\"\n");
+    let mut roost = machine
+        .probe("bystander", "test=pause lines=1000000")
+        .file("configs/bad.toml", config)
+        .boot();
+    roost.start("bystander");
+    let info = misuse(&mut roost, "virtio-packed");
+    for fault in
+        ["a chain of descriptors loops or is too long", "an indirect descriptor is chained"]
+    {
+        assert!(count(&info, "virtio disk", fault) > 0, "{fault}: {info}");
+    }
+    roost.power_off();
+}
+
 fn a_queue_that_changes_while_it_is_read_harms_nobody_else(machine: Machine) {
     let mut roost = machine
         .probe("bystander", "test=pause lines=1000000")
@@ -112,10 +128,12 @@ fn a_queue_that_changes_while_it_is_read_harms_nobody_else(machine: Machine) {
 machine_tests::tests! {
     aarch64 {
         a_device_that_was_misused_needs_a_reset_and_works_again(Machine::virt());
+        a_packed_queue_that_was_misused_works_again(Machine::virt());
         a_queue_that_changes_while_it_is_read_harms_nobody_else(Machine::virt());
     }
     svm {
         a_device_that_was_misused_needs_a_reset_and_works_again(Machine::svm());
+        a_packed_queue_that_was_misused_works_again(Machine::svm());
         a_queue_that_changes_while_it_is_read_harms_nobody_else(Machine::svm());
     }
 }

@@ -3,6 +3,7 @@
 
 mod balloon;
 mod block;
+mod packed;
 mod queue;
 mod race;
 mod registers;
@@ -31,6 +32,11 @@ pub(super) fn block(board: &'static Board) -> Outcome {
     run_all(&driver, block::works)?;
     ignored(&driver, block::ANSWERED, block::works)?;
     running(&driver, block::WRONG, block::works)
+}
+
+/// A disk with a packed queue.
+pub(super) fn packed(board: &'static Board) -> Outcome {
+    packed::run(&find(board, BLOCK, 0)?)
 }
 
 /// A disk, whose queue another CPU changes.

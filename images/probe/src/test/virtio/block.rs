@@ -74,19 +74,41 @@ fn status_address(driver: &Driver) -> u64 {
     (driver.data.address() + STATUS) as u64
 }
 
+/// The parts of a request to read the first sector, for a queue that is set up by hand.
+pub(super) fn a_read(driver: &Driver) -> [Descriptor; 3] {
+    parts(driver, Request { kind: READ, sector: 0, bytes: 512 })
+}
+
+/// That request has been done.
+pub(super) fn check_done(driver: &Driver) -> Outcome {
+    check_answer(driver, DONE)
+}
+
 /// Makes a request of a running device, which has to end in this way.
 fn answers(driver: &Driver, request: Request, expected: u8) -> Outcome {
+    for (index, part) in parts(driver, request).into_iter().enumerate() {
+        driver.put(index, part);
+    }
+    driver.offer();
+    driver.wait_for_use("a request was not answered")?;
+    check_answer(driver, expected)
+}
+
+/// Writes the request's header; header, data and status.
+fn parts(driver: &Driver, request: Request) -> [Descriptor; 3] {
     driver.data.write32(0, request.kind);
     driver.data.write64(8, request.sector);
     driver.data.write8(STATUS, UNTOUCHED);
     let address = (driver.data.address() + DATA) as u64;
     let direction = if request.kind == WRITE { 0 } else { flag::WRITE };
     let flags = direction | flag::NEXT;
-    driver.put(0, driver.piece(HEADER_BYTES, flag::NEXT, 1));
-    driver.put(1, Descriptor { address, length: request.bytes, flags, next: 2 });
-    let address = status_address(driver);
-    driver.put(2, Descriptor { address, length: 1, flags: flag::WRITE, next: 0 });
-    driver.offer();
-    driver.wait_for_use("a request was not answered")?;
+    [
+        driver.piece(HEADER_BYTES, flag::NEXT, 1),
+        Descriptor { address, length: request.bytes, flags, next: 2 },
+        Descriptor { address: status_address(driver), length: 1, flags: flag::WRITE, next: 0 },
+    ]
+}
+
+fn check_answer(driver: &Driver, expected: u8) -> Outcome {
     equal(i64::from(driver.data.read8(STATUS)), i64::from(expected), "another status")
 }
