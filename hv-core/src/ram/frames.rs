@@ -95,18 +95,14 @@ impl GuestFrames {
         self.lending
     }
 
-    /// The eight bytes at `addr`, if they are RAM and in one page.
+    /// The eight bytes at `addr`, if they are RAM, in one page, and stay where they are.
     pub(crate) fn word(self: &Arc<Self>, addr: GuestPhysAddr) -> Option<RamWord> {
-        if addr.0 % PAGE_SIZE > PAGE_SIZE - 8 {
+        if self.lending != Lending::Never || addr.0 % PAGE_SIZE > PAGE_SIZE - 8 {
             return None;
         }
         // Runs consist of whole pages.
         let (run, within) = self.run_at(addr.0)?;
-        let place = match self.lending {
-            Lending::Never => Place::Fixed(run.frames.addr() + within),
-            Lending::Pages => Place::InGuest(addr),
-        };
-        Some(RamWord { place, frames: Arc::clone(self) })
+        Some(RamWord { phys: run.frames.addr() + within, _frames: Arc::clone(self) })
     }
 
     pub(super) fn run_at(&self, gpa: u64) -> Option<(&Run, u64)> {
@@ -242,17 +238,9 @@ fn write_at(phys: u64, buf: &[u8]) {
 /// Eight bytes of a guest's RAM, to be looked at again and again.
 #[derive(Debug)]
 pub(crate) struct RamWord {
-    place: Place,
+    phys: u64,
     /// Whose they are.
-    frames: Arc<GuestFrames>,
-}
-
-#[derive(Debug)]
-enum Place {
-    /// They stay at this physical address.
-    Fixed(u64),
-    /// Their page may go.
-    InGuest(GuestPhysAddr),
+    _frames: Arc<GuestFrames>,
 }
 
 impl RamWord {
@@ -260,12 +248,8 @@ impl RamWord {
     #[inline]
     pub(crate) fn read(&self) -> u64 {
         let mut bytes = [0; 8];
-        match self.place {
-            // SAFETY: `GuestFrames::word` found them within the frames that we hold on to.
-            Place::Fixed(addr) => unsafe { memory::copy_from(addr, &mut bytes) },
-            // It was RAM, and so it is for ever.
-            Place::InGuest(addr) => _ = self.frames.read_lent(addr, &mut bytes),
-        }
+        // SAFETY: `GuestFrames::word` found them within the frames that we hold on to, and that stay where they are.
+        unsafe { memory::copy_from(self.phys, &mut bytes) };
         u64::from_le_bytes(bytes)
     }
 }
