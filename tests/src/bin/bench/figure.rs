@@ -44,6 +44,16 @@ pub(crate) struct Figure {
 }
 
 impl Figure {
+    /// One that nothing bare compares with.
+    pub(crate) fn without_bare(
+        name: &str,
+        unit: Unit,
+        value: Option<f64>,
+        target: Option<f64>,
+    ) -> Self {
+        Self { name: name.into(), unit, value, bare: None, target }
+    }
+
     /// Whether it was measured, and is not above its target.
     pub(crate) fn is_met(&self) -> bool {
         self.value.is_some_and(|value| self.target.is_none_or(|target| value <= target))

@@ -11,6 +11,7 @@ mod aarch64;
 mod bare;
 mod figure;
 mod lines;
+mod outside;
 mod pc;
 mod virtio;
 

@@ -1,13 +1,13 @@
 //! The figures of PCs: SVM in QEMU, which counts instructions; VMX in Bochs, whose time-stamp counter does.
 
 use std::collections::BTreeMap;
-use std::fs;
 
-use machine_tests::{Arch, Guests, Machine, built};
+use machine_tests::{Arch, Guests, Machine};
 
 use crate::bare::{Bare, Board, PATIENCE};
 use crate::figure::{Figure, Unit};
-use crate::lines::{benchmarks, documents, field};
+use crate::lines::{benchmarks, documents};
+use crate::outside;
 
 /// Benchmarks of the probe, what they are called on SVM and on VMX, and the most instructions that they may take.
 const TARGETS: [(&str, [&str; 2], Option<f64>); 15] = [
@@ -83,22 +83,10 @@ pub(crate) fn measure() -> Vec<Figure> {
     let bare = bare("bench=all apic=x");
     let mut figures = operations(0, &benchmarks(&svm), &bare);
     let documents = documents(&svm);
-    let outside = |name: &str, unit, value, target| Figure {
-        name: name.into(),
-        unit,
-        value,
-        bare: None,
-        target,
-    };
-    let prompt = field(&documents, "uptime_ns", 0);
-    figures.push(outside("power-on to the shell, SVM", Unit::Instructions, prompt, None));
+    figures.push(outside::prompt("power-on to the shell, SVM", &documents, None));
     figures.push(linux(&svm));
-    let size = fs::metadata(built(Arch::X86_64, "roost.elf")).ok().map(|file| file.len() as f64);
-    figures.push(outside("binary", Unit::Bytes, size, None));
-    for (index, name) in ["memory without VMs", "memory with four VMs"].into_iter().enumerate() {
-        let memory = field(&documents, "hypervisor_bytes", index);
-        figures.push(outside(name, Unit::Bytes, memory, None));
-    }
+    figures.push(outside::binary(Arch::X86_64, "roost.elf", None));
+    figures.extend(outside::memory(&documents, None));
     eprintln!("bench: VMX in Bochs (about a minute)");
     let script = format!("{SCRIPT}poweroff\n");
     let vmx = run(Machine::vmx().file("autostart", script));

@@ -102,12 +102,9 @@ pub(crate) fn measure(board: Board) -> Vec<Figure> {
             target: bare.zip(least).map(|(bare, least)| bare / least),
         });
         let Some((taken, count)) = roost.get(step).zip(counters.get(step)) else { continue };
-        let per_request = |what: &str, value: f64, target| Figure {
-            name: format!("{name}: {what}"),
-            unit: Unit::PerRequest,
-            value: Some(value / taken.requests),
-            bare: None,
-            target,
+        let per_request = |what: &str, value: f64, target| {
+            let value = Some(value / taken.requests);
+            Figure::without_bare(&format!("{name}: {what}"), Unit::PerRequest, value, target)
         };
         // At most one notification for what the guest's kernel was given at once; the console has no batches.
         let most = least.map(|_| taken.batches / taken.requests);

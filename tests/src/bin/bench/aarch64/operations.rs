@@ -1,12 +1,11 @@
 //! Single operations from inside of the probe; boot, memory and size from outside.
 
-use std::fs;
-
-use machine_tests::{Arch, Guests, Machine, built};
+use machine_tests::{Arch, Guests, Machine};
 
 use crate::bare::{Bare, Board, PATIENCE};
 use crate::figure::{Figure, Unit};
 use crate::lines::{benchmarks, documents, field};
+use crate::outside;
 
 /// Benchmarks of the probe and their targets in instructions.
 const TARGETS: [(&str, &str, Option<f64>); 10] = [
@@ -97,26 +96,15 @@ pub(crate) fn measure() -> Vec<Figure> {
     figures.push(sleeping("timer from WFI, alone on its CPU, lateness", &alone, 260.0));
     figures.push(sleeping("timer from WFI, lateness", &shared, 1000.0));
 
-    let outside = |name: &str, unit, value, target| Figure {
-        name: name.into(),
-        unit,
-        value,
-        bare: None,
-        target,
-    };
-    let prompt = field(&documents, "uptime_ns", 0);
-    figures.push(outside("power-on to the shell", Unit::Instructions, prompt, Some(4e6)));
-    figures.push(outside(
+    figures.push(outside::prompt("power-on to the shell", &documents, Some(4e6)));
+    figures.push(Figure::without_bare(
         "create and start of 256 MiB",
         Unit::Instructions,
         first_instruction(&documents),
         None,
     ));
-    figures.push(outside("binary", Unit::Bytes, size("roost.bin"), Some(f64::from(1 << 20))));
-    for (index, name) in ["memory without VMs", "memory with four VMs"].into_iter().enumerate() {
-        let memory = field(&documents, "hypervisor_bytes", index);
-        figures.push(outside(name, Unit::Bytes, memory, Some(f64::from(8 << 20))));
-    }
+    figures.push(outside::binary(Arch::Aarch64, "roost.bin", Some(f64::from(1 << 20))));
+    figures.extend(outside::memory(&documents, Some(f64::from(8 << 20))));
     figures
 }
 
@@ -126,8 +114,4 @@ fn first_instruction(documents: &[serde_json::Value]) -> Option<f64> {
     let after = field(documents, "uptime_ns", 1)?;
     let list = documents.iter().find_map(|document| document.as_array()?.first());
     Some(after - list?.get("uptime_ns")?.as_f64()? - before)
-}
-
-fn size(name: &str) -> Option<f64> {
-    Some(fs::metadata(built(Arch::Aarch64, name)).ok()?.len() as f64)
 }
