@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs the fuzz targets of virtio/ and vm-manager/, each for a bounded time. What is found is left where the output says, and is
+# Runs the fuzz targets of virtio/, net/ and vm-manager/, each for a bounded time. What is found is left where the output says, and is
 # run again by: tools/fuzz.sh CARGO OUT NAME FILE
 #
 #   tools/fuzz.sh CARGO OUT-DIRECTORY [NAME [FILE]]
@@ -59,7 +59,7 @@ run() {
 }
 
 found=
-for crate in virtio vm-manager; do
+for crate in virtio net vm-manager; do
     for name in $(targets $crate); do
         found=yes
         build $crate "$name"
@@ -71,6 +71,6 @@ for crate in virtio vm-manager; do
     done
 done
 if [ -z "$found" ]; then
-    say "no target '$wanted': there are $(wanted='' && targets virtio | tr '\n' ' ')$(wanted='' && targets vm-manager | tr '\n' ' ')"
+    say "no target '$wanted': there are $(wanted='' && targets virtio | tr '\n' ' ')$(wanted='' && targets net | tr '\n' ' ')$(wanted='' && targets vm-manager | tr '\n' ' ')"
     exit 1
 fi
