@@ -16,5 +16,7 @@
 extern crate alloc;
 
 pub mod bucket;
+mod bytes;
+pub mod switch;
 pub mod telnet;
 pub mod time;
