@@ -17,6 +17,7 @@ extern crate alloc;
 
 pub mod bucket;
 mod bytes;
+pub mod login;
 pub mod switch;
 pub mod telnet;
 pub mod time;
