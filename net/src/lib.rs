@@ -18,6 +18,7 @@ extern crate alloc;
 pub mod bucket;
 mod bytes;
 pub mod login;
+pub mod metrics;
 pub mod switch;
 pub mod telnet;
 pub mod time;

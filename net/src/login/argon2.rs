@@ -97,7 +97,7 @@ impl Hasher {
         })
     }
 
-    /// Fills at most `budget` blocks; each takes about a microsecond. The memory itself is filled with zeroes first, which counts
+    /// Fills at most `budget` blocks; each takes one or two microseconds. The memory itself is filled with zeroes first, which counts
     /// as well.
     pub fn step(&mut self, budget: usize) -> Progress {
         let total = self.lanes * self.columns;

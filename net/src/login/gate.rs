@@ -354,7 +354,7 @@ impl Gate {
         self.by_address = Throttle::new(self.limits.throttle);
     }
 
-    /// Goes on with hashing by at most `budget` blocks, each of which takes about a microsecond on a fast machine. Whether there
+    /// Goes on with hashing by at most `budget` blocks, each of which takes one or two microseconds on a fast machine. Whether there
     /// is more to do now.
     pub fn work(&mut self, budget: usize, now: Instant) -> Working {
         // Each round takes one out of those that wait.
