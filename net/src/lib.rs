@@ -22,3 +22,4 @@ pub mod metrics;
 pub mod switch;
 pub mod telnet;
 pub mod time;
+pub mod wire;
