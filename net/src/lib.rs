@@ -19,6 +19,7 @@ pub mod bucket;
 mod bytes;
 pub mod login;
 pub mod metrics;
+pub mod stack;
 pub mod switch;
 pub mod telnet;
 pub mod time;

@@ -1,6 +1,7 @@
 //! MAC addresses (IEEE 802).
 
 use core::fmt;
+use core::net::Ipv6Addr;
 use core::str::FromStr;
 
 /// A 48-bit address.
@@ -22,6 +23,14 @@ impl MacAddr {
     pub fn is_link_local(self) -> bool {
         let [a, b, c, d, e, f] = self.0;
         [a, b, c, d, e] == [0x01, 0x80, 0xc2, 0, 0] && f < 0x10
+    }
+
+    /// The link-local address that it gives (RFC 4291, appendix A).
+    #[must_use]
+    pub fn link_local(self) -> Ipv6Addr {
+        let [a, b, c, d, e, f] = self.0;
+        let pair = |high, low| u16::from_be_bytes([high, low]);
+        Ipv6Addr::new(0xfe80, 0, 0, 0, pair(a ^ 2, b), pair(c, 0xff), pair(0xfe, d), pair(e, f))
     }
 }
 

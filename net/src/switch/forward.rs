@@ -10,7 +10,7 @@ use super::table::{Learnt, Table};
 use crate::bucket::{Taken, TokenBucket};
 use crate::time::Instant;
 use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv6Addr};
+use core::net::IpAddr;
 
 /// The shortest frame: its header.
 const SHORTEST: usize = 14;
@@ -267,7 +267,7 @@ impl Switch {
             return Err(Error::MacInUse);
         }
         if let Addresses::Only(addresses) = &guard.addresses {
-            let own = IpAddr::V6(link_local(guard.mac));
+            let own = IpAddr::V6(guard.mac.link_local());
             for address in addresses.iter().chain([&own]) {
                 if self.claims.allow(*address, index) != Claim::Granted {
                     self.claims.release(index);
@@ -431,13 +431,6 @@ fn take(
         Some(Taken::No) => Err(why),
         Some(Taken::Yes) | None => Ok(()),
     }
-}
-
-/// The link-local address that a MAC address gives (RFC 4291, appendix A).
-fn link_local(mac: MacAddr) -> Ipv6Addr {
-    let [a, b, c, d, e, f] = mac.0;
-    let pair = |high, low| u16::from_be_bytes([high, low]);
-    Ipv6Addr::new(0xfe80, 0, 0, 0, pair(a ^ 2, b), pair(c, 0xff), pair(0xfe, d), pair(e, f))
 }
 
 #[cfg(test)]

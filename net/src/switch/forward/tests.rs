@@ -162,7 +162,7 @@ fn a_guest_with_fixed_addresses_has_no_others() {
     assert_eq!(switch.attach(taken, NOW), Err(Error::AddressInUse));
     // Nothing remains of one that failed.
     assert_eq!(switch.attach(fixed(3, vec![address(2)]), NOW).map(PortId::index), Ok(2));
-    assert_eq!(link_local(mac(1)).to_string(), "fe80::ff:fe00:1");
+    assert_eq!(mac(1).link_local().to_string(), "fe80::ff:fe00:1");
 }
 
 #[test]
