@@ -17,6 +17,7 @@ extern crate alloc;
 
 pub mod bucket;
 mod bytes;
+pub mod dhcp_server;
 pub mod login;
 pub mod metrics;
 pub mod stack;
