@@ -20,6 +20,7 @@ mod bytes;
 pub mod dhcp_server;
 pub mod login;
 pub mod metrics;
+pub mod nat;
 pub mod stack;
 pub mod switch;
 pub mod telnet;
