@@ -4,7 +4,7 @@
 #
 #   tools/setup.sh WHAT...
 #
-# WHAT: aarch64 or x86_64 (all that is used for it), or parts of the latter: qemu-x86_64, bochs, iso, disk, debian; or fuzz.
+# WHAT: aarch64 or x86_64 (all that is used for it), or parts of the latter: qemu-x86_64, bochs, iso, disk, network, debian; or fuzz.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -34,12 +34,14 @@ missing_for() {
     case $1 in
         aarch64)
             missing_for disk
+            missing_for network
             has qemu-system-aarch64 || echo qemu-system-arm
             ;;
         x86_64)
             missing_for qemu-x86_64
             missing_for bochs
             missing_for disk
+            missing_for network
             # Tests disassemble ACPI tables, and boot by UEFI.
             has iasl || echo acpica-tools
             [ -d /usr/share/OVMF ] || [ -d /usr/share/ovmf ] || echo ovmf
@@ -68,9 +70,14 @@ missing_for() {
             has fakeroot || echo fakeroot
             missing_for disk
             ;;
+        network)
+            # Tests are clients of Roost as people are.
+            has telnet || echo inetutils-telnet
+            has setsid || echo util-linux
+            ;;
         fuzz) has c++ || echo g++ ;;
         *)
-            say "what is $1? There are aarch64, x86_64, qemu-x86_64, bochs, iso, disk, debian, fuzz"
+            say "what is $1? There are aarch64, x86_64, qemu-x86_64, bochs, iso, disk, network, debian, fuzz"
             exit 1
             ;;
     esac

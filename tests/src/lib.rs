@@ -20,16 +20,20 @@ mod artifact;
 mod disk;
 mod emulator;
 mod machine;
+mod peer;
 mod roost;
 mod serial;
 mod stage;
+mod telnet;
 
 pub use artifact::{Arch, Guests, build_directory, built};
 pub use disk::Disk;
 pub use machine::{COUNTED, Cpu, Firmware, Gic, Machine};
+pub use peer::{End, Peer};
 pub use roost::Roost;
 pub use serial::Serial;
 pub use stage::Stage;
+pub use telnet::{Telnet, Window};
 
 /// Which tests run on which machine. What a test does is a function of the file, which gets the machine:
 ///

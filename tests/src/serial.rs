@@ -130,7 +130,7 @@ impl Serial {
         let start = transcript.len().saturating_sub(SHOWN_BYTES);
         let start = (start..=transcript.len()).find(|at| transcript.is_char_boundary(*at));
         let shown = transcript.get(start.unwrap_or(0)..).unwrap_or_default();
-        panic!("{why}\n--- serial port, the last of {} bytes ---\n{shown}\n---", transcript.len());
+        panic!("{why}\n--- the last of the {} bytes that came ---\n{shown}\n---", transcript.len());
     }
 }
 

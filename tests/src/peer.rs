@@ -1,0 +1,212 @@
+//! The other end of a TCP connection, which does what a good client never would.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use rustix::net::sockopt::set_socket_linger;
+
+/// How long a connection may take to be made, and a write to be taken.
+const MOMENT: Duration = Duration::from_secs(60);
+
+/// How a wait for the end of a connection ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum End {
+    /// The other side has closed the connection, or broken it off.
+    Closed,
+    /// It is still there.
+    Open,
+}
+
+/// A connection. Nothing is read but what a method reads.
+#[derive(Debug)]
+pub struct Peer {
+    stream: TcpStream,
+    received: Vec<u8>,
+    /// Where the next [`Peer::expect`] looks from.
+    position: usize,
+}
+
+impl Peer {
+    /// Connects to a port of the loopback interface.
+    ///
+    /// # Panics
+    /// When nothing listens there.
+    #[must_use]
+    pub fn connect(port: u16) -> Self {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let stream = TcpStream::connect_timeout(&address, MOMENT).and_then(|stream| {
+            stream.set_nodelay(true)?;
+            stream.set_write_timeout(Some(MOMENT))?;
+            Ok(stream)
+        });
+        match stream {
+            Ok(stream) => Self { stream, received: Vec::new(), position: 0 },
+            Err(error) => panic!("port {port}: {error}"),
+        }
+    }
+
+    /// Sends bytes; whether the connection was there to take them, within a minute.
+    pub fn send(&mut self, bytes: &[u8]) -> End {
+        match self.stream.write_all(bytes) {
+            Ok(()) => End::Open,
+            Err(_) => End::Closed,
+        }
+    }
+
+    /// Sends as many of the bytes as are taken while each piece of them is taken within `patience`, and returns how many.
+    pub fn push(&mut self, bytes: &[u8], patience: Duration) -> usize {
+        let mut sent = 0;
+        self.must(self.stream.set_write_timeout(Some(patience)));
+        while let Some(rest) = bytes.get(sent..).filter(|rest| !rest.is_empty()) {
+            match self.stream.write(rest) {
+                Ok(count @ 1..) => sent += count,
+                Ok(0) | Err(_) => break,
+            }
+        }
+        self.must(self.stream.set_write_timeout(Some(MOMENT)));
+        sent
+    }
+
+    /// Waits until `text` has come, behind what was found before, and returns what came before it.
+    ///
+    /// # Panics
+    /// When it does not come in time, or never can.
+    pub fn expect(&mut self, text: &[u8], limit: Duration) -> Vec<u8> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let unseen = self.received.get(self.position..).unwrap_or_default();
+            if let Some(at) = unseen.windows(text.len()).position(|window| window == text) {
+                let before = unseen.get(..at).unwrap_or_default().to_vec();
+                self.position += at + text.len();
+                return before;
+            }
+            if self.read_until(deadline) == End::Closed {
+                self.fail(&format!("it was closed before {:?} came", text.escape_ascii()));
+            }
+            if Instant::now() >= deadline {
+                self.fail(&format!("waited {limit:?} in vain for {:?}", text.escape_ascii()));
+            }
+        }
+    }
+
+    /// Reads, and forgets, until the other side ends the connection or the time is over.
+    pub fn wait_for_end(&mut self, limit: Duration) -> End {
+        let deadline = Instant::now() + limit;
+        while Instant::now() < deadline {
+            if self.read_until(deadline) == End::Closed {
+                return End::Closed;
+            }
+        }
+        End::Open
+    }
+
+    /// Says that nothing more will be sent, and stays to read.
+    pub fn finish(&mut self) {
+        // One that is closed is finished.
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// Ends the connection by a reset, without a goodbye.
+    pub fn reset(self) {
+        self.must(set_socket_linger(&self.stream, Some(Duration::ZERO)).map_err(Into::into));
+    }
+
+    /// All that was read.
+    #[must_use]
+    pub fn received(&self) -> &[u8] {
+        &self.received
+    }
+
+    /// Fails the test, and shows what was read last.
+    ///
+    /// # Panics
+    /// Always: that is what it is for.
+    pub fn fail(&self, why: &str) -> ! {
+        let shown = self.received.get(self.received.len().saturating_sub(1000)..);
+        panic!("{why}; the last that came: {}", shown.unwrap_or_default().escape_ascii());
+    }
+
+    /// Takes what comes next, or returns at the deadline.
+    fn read_until(&mut self, deadline: Instant) -> End {
+        // Zero would be no limit.
+        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        self.must(self.stream.set_read_timeout(Some(left)));
+        let mut buffer = [0; 4096];
+        match self.stream.read(&mut buffer) {
+            Ok(count @ 1..) => {
+                self.received.extend(buffer.get(..count).unwrap_or_default());
+                End::Open
+            }
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                ) =>
+            {
+                End::Open
+            }
+            Ok(0) | Err(_) => End::Closed,
+        }
+    }
+
+    fn must(&self, result: std::io::Result<()>) {
+        if let Err(error) = result {
+            self.fail(&format!("a socket's option: {error}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+    use std::time::Duration;
+
+    use super::{End, Peer};
+
+    const LIMIT: Duration = Duration::from_secs(60);
+    const SHORT: Duration = Duration::from_millis(50);
+
+    fn connect() -> (Peer, TcpStream) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let peer = Peer::connect(listener.local_addr().unwrap().port());
+        (peer, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn it_waits_for_bytes_and_for_the_end() {
+        let (mut peer, mut server) = connect();
+        server.write_all(b"\xff\xfb\x01login: ").unwrap();
+        assert_eq!(peer.expect(b"login: ", LIMIT), b"\xff\xfb\x01");
+        assert_eq!(peer.wait_for_end(SHORT), End::Open);
+        drop(server);
+        assert_eq!(peer.wait_for_end(LIMIT), End::Closed);
+    }
+
+    #[test]
+    fn it_finishes_and_reads_on() {
+        let (mut peer, mut server) = connect();
+        assert_eq!(peer.send(b"abc"), End::Open);
+        peer.finish();
+        let mut all = Vec::new();
+        server.read_to_end(&mut all).unwrap();
+        assert_eq!(all, b"abc");
+        server.write_all(b"bye").unwrap();
+        peer.expect(b"bye", LIMIT);
+    }
+
+    #[test]
+    fn a_reset_is_no_goodbye() {
+        let (peer, mut server) = connect();
+        peer.reset();
+        assert!(server.read(&mut [0]).is_err());
+    }
+
+    #[test]
+    fn a_server_that_does_not_read_takes_only_so_much() {
+        let (mut peer, _server) = connect();
+        let bytes = vec![b'x'; 64 << 20];
+        assert!(peer.push(&bytes, SHORT) < bytes.len());
+    }
+}
