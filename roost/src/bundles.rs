@@ -17,6 +17,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use shell::host::ImageSummary;
 use vm_manager::bundle::Bundle;
+use vm_manager::host_config::{self, HostConfig};
 
 /// What a bundle on a disk is called in configurations and commands.
 const PARTITION: &str = "partition:";
@@ -90,16 +91,36 @@ impl Bundles {
         self.initrd.autostart().or_else(stored)
     }
 
-    /// All configurations: those of the boot loader's bundle first.
+    /// The host's own configuration, of the first bundle that has one, and what the operator should know. One that is
+    /// wrong is as good as none: then nobody can log in from afar.
+    pub(crate) fn host_config(&self) -> (HostConfig, Option<String>) {
+        let stored = || {
+            self.stored
+                .iter()
+                .find_map(|of| of.catalogue.configs.get(host_config::NAME).map(|text| &text[..]))
+        };
+        let Some(text) = self.initrd.config(host_config::NAME).or_else(stored) else {
+            return (HostConfig::default(), None);
+        };
+        match HostConfig::parse("host.toml", text) {
+            Ok(config) => (config, None),
+            Err(error) => (HostConfig::default(), Some(format!("{error}; its defaults are used"))),
+        }
+    }
+
+    /// All configurations of VMs: those of the boot loader's bundle first.
     pub(crate) fn configs(&self) -> Vec<Config<'_>> {
-        let initrd = self.initrd.configs().map(|(name, text)| Config {
+        let of_vms = self.initrd.configs().filter(|(name, _)| *name != host_config::NAME);
+        let initrd = of_vms.map(|(name, text)| Config {
             name: name.to_owned(),
             text,
             origin: Origin::Initrd,
         });
         let mut configs: Vec<Config<'_>> = initrd.collect();
         for (index, stored) in self.stored.iter().enumerate() {
-            for (name, text) in &stored.catalogue.configs {
+            let of_vms =
+                stored.catalogue.configs.iter().filter(|(name, _)| *name != host_config::NAME);
+            for (name, text) in of_vms {
                 let is_taken = configs.iter().any(|config| config.name == *name);
                 let name = match is_taken {
                     true => format!("{PARTITION}{}/{name}", stored.label),

@@ -58,7 +58,8 @@ pub(crate) fn run(machine: Machine) -> ! {
         log::warn!("{note}");
     }
     let (bundles, bundle_notes) = Bundles::find(read_bundle(&machine), machine.command_line);
-    for note in &bundle_notes {
+    let (_, config_note) = bundles.host_config();
+    for note in bundle_notes.iter().chain(&config_note) {
         log::warn!("{note}");
     }
     let epoch = epoch(&machine);
@@ -71,7 +72,14 @@ pub(crate) fn run(machine: Machine) -> ! {
     let mut session = Session::new(SessionId(0), Options { terminal });
     start_script(&machine, &bundles, &mut session);
     write_all(&banner);
-    for note in machine.notes.iter().chain(&notes).chain(&disk_notes).chain(&bundle_notes) {
+    for note in machine
+        .notes
+        .iter()
+        .chain(&notes)
+        .chain(&disk_notes)
+        .chain(&bundle_notes)
+        .chain(&config_note)
+    {
         write_all(&format!("warning: {note}\r\n"));
     }
     let services = Services::new(manager, bundles, machine, notes);

@@ -59,9 +59,9 @@ use hv_core::guest::GuestPhysAddr;
 mod amount;
 mod cpu_set;
 mod disk;
-mod document;
-mod error;
-mod found;
+pub(crate) mod document;
+pub(crate) mod error;
+pub(crate) mod found;
 mod key;
 mod suggestion;
 

@@ -16,6 +16,7 @@ pub mod crash;
 pub mod devices;
 pub mod error;
 pub mod fdt;
+pub mod host_config;
 pub mod irqchip;
 pub mod job;
 pub mod load;

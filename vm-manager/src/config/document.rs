@@ -8,6 +8,7 @@ use super::key::{self, Key};
 use super::{RawFile, VmConfig};
 use alloc::borrow::ToOwned;
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
@@ -16,45 +17,59 @@ use toml::de::{DeString, DeTable, DeValue};
 const LARGEST: usize = 64 << 10;
 
 /// The text, for the lines of errors.
-struct Document<'t> {
+#[derive(Clone, Copy)]
+pub(crate) struct Document<'t> {
     file: &'t str,
     text: &'t str,
 }
 
 /// Applies all values of `text` to `config`.
 pub(super) fn read(file: &str, text: &[u8], config: &mut VmConfig) -> Result<(), ConfigError> {
-    if text.len() > LARGEST {
-        let problem = format!("found {} bytes, allowed up to {LARGEST}", text.len());
-        return Err(ConfigError::new(file, 0, "", problem));
-    }
-    let text = match core::str::from_utf8(text) {
-        Ok(text) => text,
-        Err(error) => {
+    let document = Document::new(file, text)?;
+    document.root(document.table()?.get_ref(), config)
+}
+
+impl<'t> Document<'t> {
+    /// Text that may be a configuration.
+    pub(crate) fn new(file: &'t str, text: &'t [u8]) -> Result<Self, ConfigError> {
+        if text.len() > LARGEST {
+            let problem = format!("found {} bytes, allowed up to {LARGEST}", text.len());
+            return Err(ConfigError::new(file, 0, "", problem));
+        }
+        let text = core::str::from_utf8(text).map_err(|error| {
             let (before, _) = text.split_at_checked(error.valid_up_to()).unwrap_or((text, &[]));
             let line = line_after(before);
-            return Err(ConfigError::new(
-                file,
-                line,
-                "",
-                "found bytes that are not UTF-8".to_owned(),
-            ));
-        }
-    };
-    let document = Document { file, text };
-    let table = DeTable::parse(text).map_err(|error| {
-        let line = error.span().map_or(0, |span| document.line(span.start));
-        let problem = format!("not valid TOML: {}", error::shown(error.message()));
-        ConfigError::new(file, line, "", problem)
-    })?;
-    document.root(table.get_ref(), config)
+            ConfigError::new(file, line, "", "found bytes that are not UTF-8".to_owned())
+        })?;
+        Ok(Self { file, text })
+    }
+
+    /// What it says.
+    pub(crate) fn table(&self) -> Result<Spanned<DeTable<'t>>, ConfigError> {
+        DeTable::parse(self.text).map_err(|error| {
+            let line = error.span().map_or(0, |span| self.line(span.start));
+            let problem = format!("not valid TOML: {}", error::shown(error.message()));
+            ConfigError::new(self.file, line, "", problem)
+        })
+    }
+
+    /// An error at the byte at `offset`.
+    pub(crate) fn error(&self, offset: usize, key: &str, problem: String) -> ConfigError {
+        ConfigError::new(self.file, self.line(offset), key, problem)
+    }
+
+    /// An error in a line that is known.
+    pub(crate) fn error_in_line(&self, line: u32, key: &str, problem: String) -> ConfigError {
+        ConfigError::new(self.file, line, key, problem)
+    }
+
+    /// The line, counted from 1, of the byte at `offset`.
+    pub(crate) fn line(&self, offset: usize) -> u32 {
+        line_after(self.text.as_bytes().get(..offset).unwrap_or_default())
+    }
 }
 
 impl Document<'_> {
-    /// The line, counted from 1, of the byte at `offset`.
-    fn line(&self, offset: usize) -> u32 {
-        line_after(self.text.as_bytes().get(..offset).unwrap_or_default())
-    }
-
     fn root(&self, table: &DeTable<'_>, config: &mut VmConfig) -> Result<(), ConfigError> {
         for (name, value) in in_order(table) {
             let line = self.line(name.span().start);
@@ -179,7 +194,7 @@ impl Document<'_> {
 }
 
 /// The entries as they are written: the first error of a file is the one that is reported.
-fn in_order<'a, 'i>(
+pub(crate) fn in_order<'a, 'i>(
     table: &'a DeTable<'i>,
 ) -> Vec<(&'a Spanned<DeString<'i>>, &'a Spanned<DeValue<'i>>)> {
     let mut entries: Vec<_> = table.iter().collect();
@@ -187,7 +202,8 @@ fn in_order<'a, 'i>(
     entries
 }
 
-fn found<'a>(value: &'a DeValue<'_>) -> Found<'a> {
+/// A value, before it is known whether it is allowed.
+pub(crate) fn found<'a>(value: &'a DeValue<'_>) -> Found<'a> {
     match value {
         DeValue::String(text) => Found::Text(text),
         DeValue::Integer(number) => {
@@ -216,7 +232,7 @@ fn scalar<'a>(value: &'a DeValue<'_>) -> Found<'a> {
     }
 }
 
-fn brackets(section: &str) -> alloc::string::String {
+fn brackets(section: &str) -> String {
     if key::REPEATED.contains(&section) { format!("[[{section}]]") } else { format!("[{section}]") }
 }
 

@@ -20,7 +20,7 @@ pub struct ConfigError {
 impl ConfigError {
     /// An error at `line`, counted from 1, of `file`; an empty file, line 0 or an empty key are
     /// not shown.
-    pub(super) fn new(file: &str, line: u32, key: &str, problem: String) -> Self {
+    pub(crate) fn new(file: &str, line: u32, key: &str, problem: String) -> Self {
         Self { file: file.to_owned(), line, key: key.to_owned(), problem }
     }
 
@@ -71,7 +71,8 @@ impl fmt::Display for ConfigError {
 
 impl core::error::Error for ConfigError {}
 
-fn unknown(name: &str, allowed: &[&str]) -> String {
+/// What is said about a key that there is not.
+pub(crate) fn unknown(name: &str, allowed: &[&str]) -> String {
     let meant = match suggestion::nearest(name, allowed.iter().copied()) {
         Some(near) => format!("did you mean '{near}'? "),
         None => String::new(),
@@ -80,7 +81,7 @@ fn unknown(name: &str, allowed: &[&str]) -> String {
 }
 
 /// Text from a file, as it may be shown on a terminal: no control characters, and not too long.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     const LONGEST: usize = 60;
     let mut shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
     if text.chars().nth(LONGEST).is_some() {

@@ -31,7 +31,7 @@ const NAME_MAX: usize = 32;
 
 /// A value, before it is known whether it is allowed.
 #[derive(Clone, Debug)]
-pub(super) enum Found<'a> {
+pub(crate) enum Found<'a> {
     /// A TOML string.
     Text(&'a str),
     /// A TOML integer; `None` if it does not fit.
@@ -48,13 +48,13 @@ pub(super) enum Found<'a> {
 
 /// A value is not allowed.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     found: String,
     allowed: String,
 }
 
 impl Refusal {
-    pub(super) fn into_text(self) -> String {
+    pub(crate) fn into_text(self) -> String {
         format!("found {}, allowed {}", self.found, self.allowed)
     }
 }
@@ -79,11 +79,13 @@ impl fmt::Display for Found<'_> {
 }
 
 impl<'a> Found<'a> {
-    fn refuse(&self, allowed: &str) -> Refusal {
+    /// That something else is allowed.
+    pub(crate) fn refuse(&self, allowed: &str) -> Refusal {
         Refusal { found: format!("{self}"), allowed: allowed.to_owned() }
     }
 
-    fn as_text(&self) -> Option<&'a str> {
+    /// A text or a word.
+    pub(crate) fn as_text(&self) -> Option<&'a str> {
         match self {
             Self::Text(text) | Self::Word(text) => Some(text),
             Self::Integer(_) | Self::Flag(_) | Self::List(_) | Self::Other(_) => None,
@@ -103,7 +105,7 @@ impl<'a> Found<'a> {
     }
 
     /// A number in `range`.
-    pub(super) fn number<T>(&self, range: RangeInclusive<T>) -> Result<T, Refusal>
+    pub(crate) fn number<T>(&self, range: RangeInclusive<T>) -> Result<T, Refusal>
     where
         T: TryFrom<u64> + PartialOrd + fmt::Display,
     {
@@ -114,7 +116,7 @@ impl<'a> Found<'a> {
     }
 
     /// One of the words of a closed set.
-    pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Result<T, Refusal> {
+    pub(crate) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Result<T, Refusal> {
         let number = self.as_integer().map(|number| format!("{number}"));
         let word = number.as_deref().or_else(|| self.as_text());
         let chosen = choices.iter().find(|(name, _)| Some(*name) == word);
@@ -125,7 +127,7 @@ impl<'a> Found<'a> {
     }
 
     /// Whether or not.
-    pub(super) fn flag(&self) -> Result<bool, Refusal> {
+    pub(crate) fn flag(&self) -> Result<bool, Refusal> {
         match self {
             Self::Flag(flag) => Ok(*flag),
             Self::Word("true") => Ok(true),
@@ -182,7 +184,7 @@ impl<'a> Found<'a> {
             })
     }
 
-    pub(super) fn duration(&self) -> Result<Duration, Refusal> {
+    pub(crate) fn duration(&self) -> Result<Duration, Refusal> {
         self.as_text()
             .and_then(amount::duration)
             .filter(|duration| *duration <= LONGEST_DELAY)
@@ -199,7 +201,7 @@ impl<'a> Found<'a> {
     }
 
     /// A VM's name. It begins with a letter, so that it is never taken for a number of a VM.
-    pub(super) fn name(&self) -> Result<&'a str, Refusal> {
+    pub(crate) fn name(&self) -> Result<&'a str, Refusal> {
         let is_name = |text: &&str| {
             let follows = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
             text.len() <= NAME_MAX
