@@ -77,6 +77,11 @@ impl Arguments {
         self.options.iter().rev().find(|(given, _)| *given == name).map(|(_, value)| value.as_str())
     }
 
+    /// As if this option without a value had been given.
+    pub(crate) fn imply(&mut self, option: &'static Switch) {
+        self.options.push((option.name, String::new()));
+    }
+
     pub(crate) fn format(&self) -> Format {
         if self.option("--json").is_some() { Format::Json } else { Format::Text }
     }

@@ -6,6 +6,7 @@ use crate::host::{Cursor, Host, VmId};
 use crate::output::Output;
 use crate::program::Policy;
 use crate::session::SessionId;
+use crate::session::exchange::Exchange;
 use crate::session::input::Input;
 use crate::terminal_size::TerminalSize;
 use alloc::vec::Vec;
@@ -28,6 +29,8 @@ pub(crate) enum ProgressLine {
 pub(crate) enum Display {
     /// Lines of text.
     Plain,
+    /// Nothing: what is said is an answer for a program.
+    Program,
     /// A VT100's control sequences.
     Terminal,
 }
@@ -73,4 +76,6 @@ pub(crate) struct Context<'a> {
     pub(crate) progress_line: ProgressLine,
     /// What an error does in the script that runs; `None` when a user types.
     pub(crate) policy: Option<&'a mut Policy>,
+    /// If the command is a program's.
+    pub(crate) exchange: Option<&'a mut Exchange>,
 }

@@ -86,7 +86,7 @@ impl Editor {
     pub(crate) fn new(terminal: TerminalKind) -> Self {
         let (face, columns) = match terminal {
             TerminalKind::Probe => (Face::Unknown, PLAIN_COLUMNS),
-            TerminalKind::Plain => (Face::Plain, PLAIN_COLUMNS),
+            TerminalKind::Plain | TerminalKind::Program => (Face::Plain, PLAIN_COLUMNS),
             TerminalKind::Vt100 { columns } => (Face::of_width(columns.into()), columns.into()),
         };
         Self {

@@ -1,6 +1,7 @@
 //! What a session has to say, until its connection takes it.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::fmt;
 
 /// Bytes above which nothing more is produced. One command's answer may exceed it; what can be
@@ -30,7 +31,6 @@ impl Output {
         FULL.saturating_sub(self.queue.len())
     }
 
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.queue.len()
     }
@@ -62,6 +62,18 @@ impl Output {
         if self.is_mid_line {
             self.raw(b"\r\n");
         }
+    }
+
+    /// Moves everything behind what is in `to`.
+    pub(crate) fn take_all(&mut self, to: &mut Vec<u8>) {
+        to.extend(self.queue.drain(..));
+        self.queue.shrink_to(FULL);
+    }
+
+    /// Forgets what was said.
+    pub(crate) fn clear(&mut self) {
+        self.queue = VecDeque::new();
+        self.is_mid_line = false;
     }
 
     /// Moves up to `buf.len()` bytes to the terminal's side.

@@ -7,13 +7,15 @@
 //! [`Session::waits_for_host`], whenever a console has printed, a job has progressed or a VM has
 //! changed its state. Polling more often does no harm.
 
+pub(crate) mod exchange;
 pub(crate) mod input;
 mod options;
 
+pub use exchange::{LONGEST_ANSWER, Listings, Outcome};
 pub use options::{Options, SessionId, TerminalKind};
 
 use crate::arguments::Arguments;
-use crate::command::{self, Flow};
+use crate::command::{self, Flow, Switch};
 use crate::commands;
 use crate::context::{Context, Display, Places, ProgressLine, Settings};
 use crate::editor::{Editor, PROMPT, Typed};
@@ -31,6 +33,7 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use core::fmt::Write;
 use core::time::Duration;
+use exchange::Exchange;
 use input::Input;
 
 /// Steps in one poll: a command, a piece of a console, or the keys that are there.
@@ -44,6 +47,8 @@ pub struct Session {
     input: Input,
     out: Output,
     editor: Editor,
+    /// If a program is at the other end: then there is neither prompt nor echo, and the editor is idle.
+    exchange: Option<Exchange>,
     settings: Settings,
     places: Places,
     program: Option<Program>,
@@ -67,6 +72,7 @@ impl Session {
             input: Input::default(),
             out: Output::default(),
             editor: Editor::new(options.terminal),
+            exchange: (options.terminal == TerminalKind::Program).then(Exchange::new),
             settings: Settings { escape: EscapeKey::DEFAULT },
             places: Places::default(),
             program: None,
@@ -90,6 +96,40 @@ impl Session {
         self.begin(Program::new(Origin::CommandLine(name.into()), text));
     }
 
+    /// Runs the only command of a line, for a program: [`Session::take_outcome`] tells what came of it. Ignored before that has
+    /// told of the one before, and by a session that is not of [`TerminalKind::Program`].
+    pub fn execute(&mut self, line: &str, listings: Listings) {
+        let Some(exchange) = self.exchange.as_mut().filter(|exchange| exchange.is_idle()) else {
+            return;
+        };
+        match exchange::only_command(line) {
+            Ok(command) => {
+                exchange.begin(listings);
+                self.begin(Program::new(Origin::Typed, command));
+            }
+            Err(error) => exchange.fail(error),
+        }
+    }
+
+    /// What came of the command of a program, once.
+    pub fn take_outcome(&mut self) -> Option<Outcome> {
+        self.exchange.as_mut()?.take_outcome()
+    }
+
+    /// Whether a program's session is attached to a console, so that its bytes are the console's.
+    #[must_use]
+    pub fn is_attached(&self) -> bool {
+        self.exchange.as_ref().is_some_and(Exchange::is_attached)
+    }
+
+    /// Gives up what runs, as Ctrl-C does.
+    pub fn give_up(&mut self, host: &mut dyn Host, now: Duration) {
+        if self.task.is_some() || self.program.is_some() {
+            self.interrupt(host, now);
+            self.is_eager = true;
+        }
+    }
+
     /// Takes bytes from the terminal, and answers how many; the caller keeps the rest and offers
     /// it again. The key that gives up what runs (Ctrl-C, or the one that leaves a console) gets
     /// through even so, in place of all that is before it.
@@ -97,7 +137,8 @@ impl Session {
         let taken = self.input.push(bytes);
         let taken = match (&self.task, bytes.get(taken..)) {
             (Some(task), Some(rest)) if !rest.is_empty() => {
-                taken + self.input.push_urgent(rest, task.urgent_key())
+                let key = task.urgent_key();
+                taken + key.map_or(0, |key| self.input.push_urgent(rest, key))
             }
             _ => taken,
         };
@@ -148,7 +189,9 @@ impl Session {
             if self.out.is_full() {
                 break;
             }
-            if self.step(host, now) == Progress::Waiting {
+            let progress = self.step(host, now);
+            self.collect(host, now);
+            if progress == Progress::Waiting {
                 self.is_eager = self.out.is_full();
                 break;
             }
@@ -218,7 +261,8 @@ impl Session {
 
     fn step(&mut self, host: &mut dyn Host, now: Duration) -> Progress {
         let is_raw = self.task.as_ref().is_some_and(|task| task.reader() == Reader::Task);
-        if !is_raw && let Some(notice) = self.next_notice() {
+        let has_screen = self.exchange.is_none() && !is_raw;
+        if has_screen && let Some(notice) = self.next_notice() {
             self.editor.hide(&mut self.out);
             _ = writeln!(self.out, "{notice}");
             return Progress::More;
@@ -239,6 +283,12 @@ impl Session {
             }
             return Progress::More;
         }
+        if let Some(exchange) = &mut self.exchange {
+            if !exchange.is_idle() {
+                exchange.finish();
+            }
+            return Progress::Waiting;
+        }
         match self.editor.poll(&mut self.input, &mut self.out, host, now) {
             None => return Progress::Waiting,
             Some(Typed::Nothing) => {}
@@ -250,6 +300,24 @@ impl Session {
             }
         }
         Progress::More
+    }
+
+    /// Keeps what a command has said to a program until it is done.
+    fn collect(&mut self, host: &mut dyn Host, now: Duration) {
+        let Some(exchange) = self.exchange.as_mut().filter(|exchange| exchange.is_running()) else {
+            return;
+        };
+        if exchange.collect(&mut self.out) {
+            return;
+        }
+        if let Some(mut task) = self.task.take() {
+            task.interrupt(&mut self.context(host, now));
+        }
+        self.program = None;
+        self.out.clear();
+        if let Some(exchange) = &mut self.exchange {
+            exchange.fail(exchange::too_long());
+        }
     }
 
     fn next_notice(&mut self) -> Option<String> {
@@ -280,6 +348,12 @@ impl Session {
         if let Some(mut task) = self.task.take() {
             task.interrupt(&mut self.context(host, now));
         }
+        if let Some(exchange) = self.exchange.as_mut().filter(|exchange| exchange.is_running()) {
+            self.program = None;
+            self.out.clear();
+            exchange.fail(Error::Interrupted);
+            return;
+        }
         // A progress line has been erased by now.
         self.out.fresh_line();
         let place = self.program.take().map_or_else(String::new, |program| program.place());
@@ -305,6 +379,12 @@ impl Session {
 
     /// Says what went wrong, and does with the rest of the program what was ordered.
     fn fail(&mut self, error: &Error) {
+        if let Some(exchange) = self.exchange.as_mut().filter(|exchange| exchange.is_running()) {
+            self.program = None;
+            self.out.clear();
+            exchange.fail(error.clone());
+            return;
+        }
         let place = self.program.as_ref().map_or_else(String::new, Program::place);
         self.out.fresh_line();
         _ = writeln!(self.out, "{place}error: {error}");
@@ -318,7 +398,10 @@ impl Session {
     }
 
     fn context<'a>(&'a mut self, host: &'a mut dyn Host, now: Duration) -> Context<'a> {
-        let display = self.editor.display();
+        let display = match self.exchange {
+            Some(_) => Display::Program,
+            None => self.editor.display(),
+        };
         let script = self.program.as_mut().filter(|program| !program.is_typed());
         let is_watched = display == Display::Terminal && script.is_none();
         Context {
@@ -334,6 +417,7 @@ impl Session {
             size: self.editor.size(),
             progress_line: if is_watched { ProgressLine::Rewritten } else { ProgressLine::Silent },
             policy: script.map(|program| &mut program.policy),
+            exchange: self.exchange.as_mut(),
         }
     }
 }
@@ -351,7 +435,17 @@ fn start(command: &str, context: &mut Context<'_>) -> Result<Flow, Error> {
         return Ok(Flow::Done);
     }
     match Arguments::parse(found, words) {
-        Ok(arguments) => (found.run)(context, &arguments),
+        Ok(mut arguments) => {
+            if let Some(exchange) = &mut context.exchange {
+                if exchange.listings() == Listings::Json
+                    && let Some(json) = found.switch(Switch::JSON.name)
+                {
+                    arguments.imply(json);
+                }
+                exchange.answers(arguments.format());
+            }
+            (found.run)(context, &arguments)
+        }
         // Who has begun a command and does not know how it goes on.
         Err(_) if words.iter().any(|word| word == "--help") => {
             commands::explain(context.out, found)?;

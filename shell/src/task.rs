@@ -67,9 +67,9 @@ pub(crate) trait Task: Send {
         Reader::Session
     }
 
-    /// The key that gives the task up, and so gets through when there is no room for others.
-    fn urgent_key(&self) -> u8 {
-        INTERRUPT
+    /// The key that gives the task up, if there is one, and so gets through when there is no room for others.
+    fn urgent_key(&self) -> Option<u8> {
+        Some(INTERRUPT)
     }
 
     fn awaits(&self) -> Awaits {

@@ -3,7 +3,7 @@
 use super::{VM, parse_count};
 use crate::arguments::Arguments;
 use crate::command::{Command, Flow, Kind, Switch};
-use crate::context::Context;
+use crate::context::{Context, Display};
 use crate::error::Error;
 use crate::escape_key::EscapeKey;
 use crate::task::attach::Attach;
@@ -53,8 +53,10 @@ pub(super) const COMMANDS: &[Command] = &[
 fn console(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error> {
     let vm = vm_name::resolve(context.host, arguments.required(0)?)?;
     let key = match arguments.option("--escape") {
-        Some(key) => EscapeKey::parse(key)?,
-        None => context.settings.escape,
+        Some(key) => Some(EscapeKey::parse(key)?),
+        // A program ends its connection, and all bytes are the guest's.
+        None if context.display == Display::Program => None,
+        None => Some(context.settings.escape),
     };
     let attach = Attach::begin(context, vm.id, vm.title(), key)?;
     Ok(Flow::Wait(Box::new(attach)))

@@ -20,6 +20,8 @@ pub enum TerminalKind {
     Probe,
     /// Something that is written to line by line: a pipe, a test.
     Plain,
+    /// A program, which runs one command at a time by [`Session::execute`](super::Session::execute).
+    Program,
     /// A VT100, or what pretends to be one, of this width in characters.
     Vt100 {
         /// Its width in characters.

@@ -12,6 +12,7 @@ use alloc::format;
 use alloc::string::String;
 use core::fmt::Write;
 use core::time::Duration;
+use serde::Serialize;
 
 /// Bytes moved in one poll, in each direction.
 const CHUNK: usize = 256;
@@ -26,7 +27,8 @@ const TIDY: &[u8] = b"\x1b[0m\x1b[?25h";
 pub(crate) struct Attach {
     vm: VmId,
     title: String,
-    key: EscapeKey,
+    /// The key that leaves; a program ends its connection instead.
+    key: Option<EscapeKey>,
     cursor: Cursor,
     /// What is before is replayed.
     live_from: Cursor,
@@ -52,7 +54,7 @@ impl Attach {
         context: &mut Context<'_>,
         vm: VmId,
         title: String,
-        key: EscapeKey,
+        key: Option<EscapeKey>,
     ) -> Result<Self, Error> {
         let info = context.host.console_open(vm, context.session)?;
         let note = match (context.host.vm_state(vm), info.keyboard) {
@@ -61,7 +63,14 @@ impl Attach {
             (Some(VmState::Paused), _) => "; it is paused",
             _ => "",
         };
-        writeln!(context.out, "attached to {title}: {key} leaves{note}")?;
+        match (&mut context.exchange, key) {
+            (Some(exchange), _) => {
+                let name = context.host.vm_info(vm)?.summary.name;
+                exchange.attach(document(vm, &name, info.keyboard)?);
+            }
+            (None, Some(key)) => writeln!(context.out, "attached to {title}: {key} leaves{note}")?,
+            (None, None) => writeln!(context.out, "attached to {title}{note}")?,
+        }
         let is_asked = info.keyboard == Keyboard::Yours && context.display == Display::Terminal;
         if is_asked {
             // It may have changed since it was last known, which a serial port does not tell.
@@ -98,9 +107,15 @@ impl Attach {
             if let Some(size) = TerminalSize::of_corner(row, column) {
                 context.host.console_resize(self.vm, size);
             }
-        } else if context.now >= until || context.input.raw().contains(&self.key.byte()) {
+        } else if context.now >= until || self.escape(context.input.raw()).is_some() {
             self.asked_until = None;
         }
+    }
+
+    /// Where the key is that leaves.
+    fn escape(&self, typed: &[u8]) -> Option<usize> {
+        let key = self.key?.byte();
+        typed.iter().position(|&byte| byte == key)
     }
 
     /// Types what the user typed. Answers whether that was the key that leaves.
@@ -109,7 +124,7 @@ impl Attach {
             return (Progress::Waiting, None);
         }
         let typed = context.input.raw();
-        let escape = typed.iter().position(|&byte| byte == self.key.byte());
+        let escape = self.escape(typed);
         let wanted = typed.get(..escape.unwrap_or(typed.len())).unwrap_or_default();
         let wanted = wanted.get(..CHUNK).unwrap_or(wanted);
         self.retry_at = None;
@@ -198,6 +213,22 @@ impl Attach {
     }
 }
 
+/// What a program is told when it is attached.
+fn document(vm: VmId, name: &str, keyboard: Keyboard) -> Result<String, Error> {
+    #[derive(Serialize)]
+    struct Attached<'a> {
+        id: VmId,
+        name: &'a str,
+        keyboard: &'static str,
+    }
+    let keyboard = match keyboard {
+        Keyboard::Yours => "yours",
+        Keyboard::Taken => "taken",
+    };
+    serde_json::to_string(&Attached { id: vm, name, keyboard })
+        .map_err(|error| Error::new(format!("{error}")))
+}
+
 impl Task for Attach {
     fn poll(&mut self, context: &mut Context<'_>) -> Result<Progress, Error> {
         // The state goes first: what the guest printed before it ended is still shown.
@@ -228,8 +259,8 @@ impl Task for Attach {
         self.asked_until.or(self.retry_at)
     }
 
-    fn urgent_key(&self) -> u8 {
-        self.key.byte()
+    fn urgent_key(&self) -> Option<u8> {
+        self.key.map(EscapeKey::byte)
     }
 
     fn reader(&self) -> Reader {

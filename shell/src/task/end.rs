@@ -1,7 +1,7 @@
 //! `poweroff`, `reboot` and `exit`: the last thing that a session does.
 
 use super::{Awaits, Progress, Task};
-use crate::context::Context;
+use crate::context::{Context, Display};
 use crate::error::Error;
 use core::time::Duration;
 
@@ -48,6 +48,10 @@ impl Task for Ending {
             End::Reboot => context.host.reboot(),
             End::Exit(code) => context.host.exit(code),
         }?;
+        if context.display == Display::Program {
+            // Its answer has to be sent before the end.
+            return Ok(Progress::Done);
+        }
         self.until = Some(context.now.saturating_add(PATIENCE));
         Ok(Progress::Waiting)
     }

@@ -42,6 +42,11 @@ impl User {
         Self::new(host, Terminal::Plain, TerminalKind::Probe)
     }
 
+    /// A program.
+    pub(crate) fn program(host: FakeHost) -> Self {
+        Self::new(host, Terminal::Plain, TerminalKind::Program)
+    }
+
     fn new(host: FakeHost, terminal: Terminal, kind: TerminalKind) -> Self {
         let session = Session::new(SessionId(0), Options { terminal: kind });
         Self { session, host, now: Duration::ZERO, terminal, seen: Vec::new() }
