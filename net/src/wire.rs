@@ -19,4 +19,4 @@ mod request;
 
 pub use lines::{LONGEST_LINE, Line, Lines};
 pub use reply::{FailureKind, PROTOCOL, Reply};
-pub use request::{Request, parse};
+pub use request::{Listings, Request, parse};

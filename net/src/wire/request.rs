@@ -5,6 +5,16 @@ use super::reply::FailureKind;
 use alloc::string::String;
 use core::fmt;
 
+/// How listings are answered.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Listings {
+    /// As documents.
+    #[default]
+    Json,
+    /// As tables for people.
+    Text,
+}
+
 /// What a program wants.
 #[derive(Clone, Eq, PartialEq)]
 pub enum Request {
@@ -19,6 +29,15 @@ pub enum Request {
     Quit,
     /// Nothing: an empty line, which is answered all the same and so keeps a connection from being idle.
     Nothing,
+    /// How listings are to be answered from now on.
+    Listings(Listings),
+    /// The terminal behind the program has this size.
+    Size {
+        /// Its width in characters.
+        columns: u16,
+        /// Its height in lines.
+        rows: u16,
+    },
     /// A command of the shell.
     Command(String),
     /// The line is wrong.
@@ -34,6 +53,8 @@ impl fmt::Debug for Request {
             }
             Self::Quit => f.write_str("Quit"),
             Self::Nothing => f.write_str("Nothing"),
+            Self::Listings(listings) => f.debug_tuple("Listings").field(listings).finish(),
+            Self::Size { columns, rows } => write!(f, "Size({columns}x{rows})"),
             Self::Command(command) => f.debug_tuple("Command").field(command).finish(),
             Self::Wrong(kind, why) => f.debug_tuple("Wrong").field(kind).field(why).finish(),
         }
@@ -58,6 +79,8 @@ pub fn parse(line: Line) -> Request {
         None => Request::Nothing,
         Some("quit" | "exit") => Request::Quit,
         Some("login") => login(&text),
+        Some("format") => format(&text),
+        Some("size") => size(&text),
         Some(_) => Request::Command(text),
     }
 }
@@ -67,6 +90,25 @@ fn login(text: &str) -> Request {
     match (words.next(), words.next(), words.next()) {
         (Some(name), Some(password), None) => Request::Login { name, password },
         _ => Request::Wrong(FailureKind::Line, "write: login NAME PASSWORD"),
+    }
+}
+
+fn format(text: &str) -> Request {
+    let mut words = text.split_ascii_whitespace().skip(1);
+    match (words.next(), words.next()) {
+        (Some("json"), None) => Request::Listings(Listings::Json),
+        (Some("text"), None) => Request::Listings(Listings::Text),
+        _ => Request::Wrong(FailureKind::Line, "write: format json, or format text"),
+    }
+}
+
+fn size(text: &str) -> Request {
+    let mut words = text.split_ascii_whitespace().skip(1);
+    let mut number =
+        || words.next()?.parse().ok().filter(|number: &u16| (1..=9999).contains(number));
+    match (number(), number(), words.next()) {
+        (Some(columns), Some(rows), None) => Request::Size { columns, rows },
+        _ => Request::Wrong(FailureKind::Line, "write: size COLUMNS ROWS"),
     }
 }
 
@@ -91,14 +133,29 @@ mod tests {
             of(b"vm list; vm stop 'x y'"),
             Request::Command("vm list; vm stop 'x y'".into())
         );
+        assert_eq!(of(b"format text"), Request::Listings(Listings::Text));
+        assert_eq!(of(b" format  json\t"), Request::Listings(Listings::Json));
+        assert_eq!(of(b"size 120 40"), Request::Size { columns: 120, rows: 40 });
         assert_eq!(of(b"loginx"), Request::Command("loginx".into()));
     }
 
     #[test]
     fn wrong_lines_are_not_commands() {
-        for line in
-            [&b"login"[..], b"login a", b"login a b c", b"login 'a b", b"a\x1b[2J", b"\xff", b"a\0"]
-        {
+        for line in [
+            &b"login"[..],
+            b"login a",
+            b"format",
+            b"format x",
+            b"size 80",
+            b"size 0 1",
+            b"size 99999 1",
+            b"size 1 2 3",
+            b"login a b c",
+            b"login 'a b",
+            b"a\x1b[2J",
+            b"\xff",
+            b"a\0",
+        ] {
             assert!(matches!(of(line), Request::Wrong(FailureKind::Line, _)), "{line:?}");
         }
         assert!(matches!(parse(Line::TooLong), Request::Wrong(..)));
