@@ -55,7 +55,7 @@ CARGO ?= cargo
 CARGO_BARE ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-machine setup-tests build xtask guests image bundle disk debian iso run test test-host test-machine test-all bench fuzz check check-target fmt clean
+.PHONY: help setup setup-machine setup-tests build xtask roostctl guests image bundle disk debian iso run test test-host test-machine test-all bench fuzz check check-target fmt clean
 
 help: ## Explain the targets and the variables.
 	@echo "Targets:"
@@ -104,6 +104,10 @@ endif
 
 xtask:
 	@$(CARGO) build --quiet --release -p xtask --target-dir $(TARGET_DIR)
+
+roostctl: build/toolchain.mk ## Build the tool that runs the shell's commands from another machine: build/roostctl.
+	@$(CARGO) build --quiet --release -p roostctl --target-dir $(TARGET_DIR)
+	@mkdir -p build && cp $(TARGET_DIR)/release/roostctl build/roostctl
 
 guests: xtask
 	@cd images && $(CARGO_BARE) build --quiet --release --workspace $(GUESTS_OF_OTHERS) --target $(TARGET) --target-dir $(GUEST_DIR) $(BUILD_STD)

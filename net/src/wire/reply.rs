@@ -46,6 +46,8 @@ pub enum Reply<'a> {
     },
     /// A command was done, and this JSON document is its result; `null` if it has none.
     Json(&'a str),
+    /// The connection is a console's from the next byte on, about which this JSON document tells.
+    Attached(&'a str),
     /// A command was done, and said this.
     Text(&'a str),
     /// A command was not done.
@@ -73,6 +75,9 @@ impl Reply<'_> {
                 format!(r#"{{"hello":"roost","protocol":{PROTOCOL},"version":{}}}"#, quote(version))
             }
             Self::Json(document) => format!(r#"{{"ok":true,"result":{}}}"#, compact(document)),
+            Self::Attached(document) => {
+                format!(r#"{{"ok":true,"attached":true,"result":{}}}"#, compact(document))
+            }
             Self::Text(text) => format!(r#"{{"ok":true,"result":{}}}"#, quote(text)),
             Self::Failed { kind, message } => {
                 let (kind, message) = (quote(kind.name()), quote(message));
@@ -108,6 +113,8 @@ mod tests {
         assert_eq!(hello.line(), "{\"hello\":\"roost\",\"protocol\":1,\"version\":\"0.1.0\"}\n");
         assert_eq!(Reply::Json("[1,\n 2]\n").line(), "{\"ok\":true,\"result\":[1,  2]}\n");
         assert_eq!(Reply::Text("a\n\"b\"").line(), "{\"ok\":true,\"result\":\"a\\n\\\"b\\\"\"}\n");
+        let attached = Reply::Attached("{\"id\":1}");
+        assert_eq!(attached.line(), "{\"ok\":true,\"attached\":true,\"result\":{\"id\":1}}\n");
         let failed = Reply::Failed { kind: FailureKind::Command, message: "no such VM" };
         let expected =
             "{\"ok\":false,\"error\":{\"kind\":\"command\",\"message\":\"no such VM\"}}\n";
@@ -130,6 +137,7 @@ mod tests {
         fn every_answer_is_one_line_of_json(text in any::<String>()) {
             for reply in [
                 Reply::Json(&text),
+                Reply::Attached(&text),
                 Reply::Text(&text),
                 Reply::Hello { version: &text },
                 Reply::Failed { kind: FailureKind::Login, message: &text },
