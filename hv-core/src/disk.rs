@@ -4,44 +4,15 @@
 //! When the device has ended something, it interrupts ([`HostEvent::Disk`](crate::machine::HostEvent::Disk)) the CPU that
 //! found it.
 
+use crate::device::{Notice, Place};
 use alloc::boxed::Box;
 use alloc::string::String;
-use core::fmt;
 
 mod config;
 mod driver;
-mod find;
 mod flight;
 
 pub use driver::DiskDriver;
-pub use find::find_disks;
-
-/// Where a disk is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Place {
-    /// Its virtio-mmio registers.
-    Mmio(u64),
-    /// Bus, device and function.
-    Pci(u8, u8, u8),
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Mmio(address) => write!(f, "virtio-mmio {address:#x}"),
-            Self::Pci(bus, device, function) => write!(f, "PCI {bus:02x}:{device:02x}.{function}"),
-        }
-    }
-}
-
-/// How a disk tells that it has ended something.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Notice {
-    /// It interrupts.
-    Interrupt,
-    /// It does not: it has to be asked.
-    Polling,
-}
 
 /// Whether a disk can be written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

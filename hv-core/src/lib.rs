@@ -5,6 +5,7 @@ extern crate alloc;
 
 pub mod arch;
 pub mod console;
+pub mod device;
 pub mod disk;
 mod dma;
 pub mod exit;
@@ -14,6 +15,7 @@ pub mod host;
 pub mod machine;
 pub mod memory;
 pub mod mmio;
+pub mod network;
 mod own_space;
 pub mod page;
 pub mod paging;

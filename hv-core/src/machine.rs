@@ -79,6 +79,8 @@ pub enum HostEvent {
     Console,
     /// A disk of the host has ended commands.
     Disk,
+    /// A network card of the host has received something, or its link has changed.
+    Network,
     /// The loaded vCPU's own timer fired. It stays acknowledged until the guest deactivates it.
     GuestTimer,
     /// The virtual interrupt controller asks for service.

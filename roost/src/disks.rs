@@ -9,7 +9,8 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::time::Duration;
 use driver::Driver;
-use hv_core::disk::{DiskInfo, Notice, find_disks};
+use hv_core::device::Notice;
+use hv_core::disk::{DiskDriver, DiskInfo};
 use hv_core::host;
 use hv_core::sync::Mutex;
 use hv_core::time::Instant;
@@ -30,16 +31,14 @@ const POLLING: Duration = Duration::from_millis(1);
 
 static DISKS: Once<Disks> = Once::new();
 
-/// All disks of the host; none before [`find`].
+/// All disks of the host; none before [`adopt`].
 pub(crate) fn get() -> &'static Disks {
     static NONE: Disks = Disks { found: Vec::new(), claims: Mutex::new(Vec::new()) };
     DISKS.get().unwrap_or(&NONE)
 }
 
-/// Looks for them. Called once, on the CPU that then polls them, for which `bell` rings. Returns what the operator should
-/// know.
-pub(crate) fn find(bell: &Arc<dyn PollBell>) -> Vec<String> {
-    let (drivers, notes) = find_disks();
+/// Takes them into use. Called once, on the CPU that then polls them, for which `bell` rings.
+pub(crate) fn adopt(drivers: Vec<DiskDriver>, bell: &Arc<dyn PollBell>) {
     let found = drivers.into_iter().enumerate().map(|(index, driver)| {
         let info = driver.info().clone();
         let disk = HostDisk::new(Box::new(Driver::new(driver)), TIMEOUT, Arc::clone(bell));
@@ -50,7 +49,6 @@ pub(crate) fn find(bell: &Arc<dyn PollBell>) -> Vec<String> {
     });
     let found = found.collect();
     DISKS.call_once(|| Disks { found, claims: Mutex::new(Vec::new()) });
-    notes
 }
 
 /// As Linux has it: vda, vdb, ... vdz, vdaa.

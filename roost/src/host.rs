@@ -6,6 +6,7 @@ mod pending;
 mod slots;
 
 use crate::bundles::{Bundles, Config};
+use crate::network::Network;
 use crate::platform::Hardware;
 use crate::{disks, journal};
 use alloc::collections::BTreeMap;
@@ -51,6 +52,8 @@ pub(crate) struct Services {
     next_instant_job: u64,
     /// Disks that guests are about to lose.
     departures: Vec<slots::Departure>,
+    /// Roost's own.
+    network: Network,
     wanted_end: Option<End>,
 }
 
@@ -78,6 +81,7 @@ impl Services {
         bundles: Bundles,
         machine: Machine,
         cpu_notes: Vec<String>,
+        network: Network,
     ) -> Self {
         Self {
             manager,
@@ -89,16 +93,18 @@ impl Services {
             pending: BTreeMap::new(),
             next_instant_job: INSTANT_JOBS,
             departures: Vec::new(),
+            network,
             wanted_end: None,
         }
     }
 
-    /// A slice of the manager's work and of the disks'; when they want the next.
+    /// A slice of the manager's work, the disks' and the network's; when they want the next.
     pub(crate) fn poll(&mut self) -> Instant {
         let disks = disks::get().poll(host::now());
+        let network = self.network.poll();
         let departures = self.see_off(host::now());
         let pending = self.poll_pending();
-        self.manager.poll().min(disks).min(departures).min(pending)
+        self.manager.poll().min(disks).min(network).min(departures).min(pending)
     }
 
     /// How the machine is to end, if it is.

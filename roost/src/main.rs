@@ -10,6 +10,7 @@ mod bundles;
 mod disks;
 mod host;
 mod journal;
+mod network;
 mod platform;
 mod plugs;
 mod service;

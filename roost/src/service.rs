@@ -2,6 +2,7 @@
 
 use crate::bundles::Bundles;
 use crate::host::Services;
+use crate::network::Network;
 use crate::platform::Hardware;
 use crate::{boot_line, disks, journal};
 use alloc::format;
@@ -9,6 +10,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::time::Duration;
 use hv_core::console::Reception;
+use hv_core::device::Devices;
 use hv_core::machine::{End, Machine};
 use hv_core::time::Instant;
 use hv_core::{console, host};
@@ -53,13 +55,15 @@ pub(crate) fn run(machine: Machine) -> ! {
         host::kick(cpu);
     }
     let bell: Arc<dyn PollBell> = Arc::new(DiskBell(Arc::clone(shared)));
-    let disk_notes = disks::find(&bell);
-    for note in &disk_notes {
+    let Devices { disks, cards, notes: device_notes } = hv_core::device::find();
+    for note in &device_notes {
         log::warn!("{note}");
     }
+    disks::adopt(disks, &bell);
     let (bundles, bundle_notes) = Bundles::find(read_bundle(&machine), machine.command_line);
-    let (_, config_note) = bundles.host_config();
-    for note in bundle_notes.iter().chain(&config_note) {
+    let (config, config_note) = bundles.host_config();
+    let (network, network_notes) = Network::new(cards, &config.management);
+    for note in bundle_notes.iter().chain(&config_note).chain(&network_notes) {
         log::warn!("{note}");
     }
     let epoch = epoch(&machine);
@@ -76,13 +80,14 @@ pub(crate) fn run(machine: Machine) -> ! {
         .notes
         .iter()
         .chain(&notes)
-        .chain(&disk_notes)
+        .chain(&device_notes)
         .chain(&bundle_notes)
         .chain(&config_note)
+        .chain(&network_notes)
     {
         write_all(&format!("warning: {note}\r\n"));
     }
-    let services = Services::new(manager, bundles, machine, notes);
+    let services = Services::new(manager, bundles, machine, notes, network);
     serve(services, session, CpuLoop::new(Arc::clone(shared), 0))
 }
 

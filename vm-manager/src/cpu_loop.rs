@@ -199,7 +199,9 @@ impl<P: Platform> CpuLoop<P> {
         if let Some(event) = platform.next_event() {
             match (event, self.loaded.as_mut()) {
                 (HostEvent::Kick | HostEvent::Timer, _) => {}
-                (HostEvent::Console | HostEvent::Disk, _) => shared.flag(self.cpu, HOST_WORK),
+                (HostEvent::Console | HostEvent::Disk | HostEvent::Network, _) => {
+                    shared.flag(self.cpu, HOST_WORK)
+                }
                 (HostEvent::GuestTimer | HostEvent::GuestInterruptController, Some(loaded)) => {
                     loaded.vm.board().host_event(event, &mut loaded.core);
                     loaded.slot.wake();

@@ -236,7 +236,7 @@ fn host_event<P: Platform>(
 ) -> ControlFlow<Stop> {
     match event {
         Some(HostEvent::Timer) => Break(Stop::Preempted),
-        Some(HostEvent::Console) => {
+        Some(HostEvent::Console | HostEvent::Network) => {
             shared.flag(cpu, HOST_WORK);
             Break(Stop::Preempted)
         }

@@ -1,6 +1,7 @@
 //! What a block device says of itself: features and configuration space. Virtio 1.2, 5.2.3 and 5.2.4.
 
-use super::{DiskInfo, Notice, Place, RangeLimits, Writability, WriteCache};
+use super::{DiskInfo, RangeLimits, Writability, WriteCache};
+use crate::device::{Notice, Place, VERSION_1};
 use alloc::string::String;
 use virtio_drivers::transport::Transport;
 
@@ -13,7 +14,6 @@ pub(super) mod feature {
     pub(crate) const DISCARD: u64 = 1 << 13;
     pub(crate) const WRITE_ZEROES: u64 = 1 << 14;
     pub(crate) const EVENT_INDEX: u64 = 1 << 29;
-    pub(crate) const VERSION_1: u64 = 1 << 32;
     /// What the driver makes use of.
     pub(crate) const WANTED: u64 = READ_ONLY
         | BLOCK_SIZE
@@ -22,7 +22,7 @@ pub(super) mod feature {
         | DISCARD
         | WRITE_ZEROES
         | EVENT_INDEX
-        | VERSION_1;
+        | super::VERSION_1;
 }
 
 const SECTOR: u32 = 512;

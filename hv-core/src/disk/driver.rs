@@ -7,14 +7,17 @@
 
 use super::config::{self, feature};
 use super::flight::{Direction, Flight, HEADER_BYTES, RANGE_BYTES, SERIAL_BYTES, encode, lend};
-use super::{Command, CommandError, DiskInfo, Ended, Notice, Place, Refusal, Refused, WriteCache};
+use super::{Command, CommandError, DiskInfo, Ended, Refusal, Refused, WriteCache};
 use crate::arch::current as arch;
+use crate::device::{Slot, Vectors};
 use crate::dma::Direct;
 use crate::memory::{Dirty, Frames, Zeroed};
+use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 use core::sync::atomic::{Ordering, fence};
+use core::time::Duration;
 use virtio_drivers::queue::VirtQueue;
 use virtio_drivers::transport::{DeviceStatus, SomeTransport, Transport};
 
@@ -57,35 +60,12 @@ impl fmt::Debug for DiskDriver {
     }
 }
 
-/// Begins: resets the device and agrees on features (3.1.1).
-pub(super) fn negotiate(transport: &mut SomeTransport<'static>) -> Result<u64, &'static str> {
-    const PATIENCE: u32 = 1_000_000;
-    transport.set_status(DeviceStatus::empty());
-    if !(0..PATIENCE).any(|_| transport.get_status().is_empty()) {
-        return Err("it does not let itself be reset");
-    }
-    let begun = DeviceStatus::ACKNOWLEDGE | DeviceStatus::DRIVER;
-    transport.set_status(begun);
-    let features = transport.read_device_features() & feature::WANTED;
-    transport.write_driver_features(features);
-    transport.set_guest_page_size(crate::paging::PAGE_SIZE as u32);
-    if features & feature::VERSION_1 != 0 {
-        transport.set_status(begun | DeviceStatus::FEATURES_OK);
-        if !transport.get_status().contains(DeviceStatus::FEATURES_OK) {
-            return Err("it refuses our features");
-        }
-    }
-    Ok(features)
-}
-
 impl DiskDriver {
-    /// Takes the device into use, of which `features` were negotiated.
-    pub(super) fn new(
-        mut transport: SomeTransport<'static>,
-        features: u64,
-        place: Place,
-        notice: Notice,
-    ) -> Result<Self, &'static str> {
+    /// Takes the device into use. A disk that does not soon answer what it calls itself has no name.
+    pub(crate) fn new(mut slot: Slot) -> Result<Self, &'static str> {
+        let features = slot.negotiate(feature::WANTED)?;
+        let notice = slot.connect(Vectors::Queue);
+        let Slot { mut transport, place, .. } = slot;
         let info = config::read(&transport, features, place, notice)
             .ok_or("its configuration makes no sense")?;
         let has_event_index = features & feature::EVENT_INDEX != 0;
@@ -93,7 +73,7 @@ impl DiskDriver {
             .map_err(|_| "its queue is too short, or there is no memory for it")?;
         let page: Frames<Dirty> = Frames::one().ok_or("there is no memory for its commands")?;
         transport.finish_init();
-        Ok(Self {
+        let mut disk = Self {
             info,
             transport,
             queue: Box::new(queue),
@@ -101,7 +81,33 @@ impl DiskDriver {
             page: Some(page.zero()),
             wants_start: false,
             health: Health::Sound,
-        })
+        };
+        disk.identify();
+        Ok(disk)
+    }
+
+    /// Asks the disk what it calls itself.
+    fn identify(&mut self) {
+        const PATIENCE: Duration = Duration::from_millis(100);
+        let memory = Box::new([0; SERIAL_BYTES]);
+        if self.submit(u64::MAX, Command::Identify { memory }).is_err() {
+            return;
+        }
+        self.start();
+        let limit: Instant = arch::now() + PATIENCE;
+        while arch::now() < limit {
+            match self.poll() {
+                Some(Ended { result: Ok(()), memory: Some(memory), .. }) => {
+                    let text = memory.split(|&byte| byte == 0).next().unwrap_or_default();
+                    if text.iter().all(|&byte| byte.is_ascii_graphic() || byte == b' ') {
+                        self.info.serial = String::from_utf8_lossy(text).trim().into();
+                    }
+                    return;
+                }
+                Some(_) => return,
+                None => arch::pause(),
+            }
+        }
     }
 
     /// What the disk is.
@@ -287,11 +293,6 @@ impl DiskDriver {
             _ => Err(CommandError::Medium),
         };
         Some(Ended { id: flight.id, result, memory: flight.reclaim() })
-    }
-
-    /// Notes what the disk calls itself.
-    pub(super) fn set_serial(&mut self, serial: String) {
-        self.info.serial = serial;
     }
 }
 

@@ -78,6 +78,8 @@ pub struct Stack {
     link: Link,
     counters: Counters,
     next_connection: u64,
+    /// How often addresses have changed.
+    changes: u64,
 }
 
 impl Stack {
@@ -122,6 +124,7 @@ impl Stack {
             link,
             counters: Counters::default(),
             next_connection: 0,
+            changes: 0,
         };
         if let Ipv4Config::Static { gateway, .. } = config.ipv4 {
             stack.set_gateway(gateway);
@@ -266,6 +269,12 @@ impl Stack {
         }
     }
 
+    /// How often what [`Self::addresses`] tells has changed.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// What was counted.
     #[must_use]
     pub fn counters(&self) -> Counters {
@@ -328,6 +337,7 @@ impl Stack {
             }
         });
         self.set_gateway(gateway.filter(|gateway| is_of_host(*gateway)));
+        self.changes += 1;
     }
 
     fn set_gateway(&mut self, gateway: Option<Ipv4Addr>) {

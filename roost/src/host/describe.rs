@@ -6,7 +6,8 @@ use crate::platform::Hardware;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use hv_core::disk::{Notice, Writability, WriteCache};
+use hv_core::device::Notice;
+use hv_core::disk::{Writability, WriteCache};
 use hv_core::{host, memory as ram, page};
 use log::LevelFilter;
 use shell::host::{

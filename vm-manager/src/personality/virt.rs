@@ -318,6 +318,7 @@ impl<P: ArmPlatform> Board<P> for Virt<P> {
             | HostEvent::Timer
             | HostEvent::Console
             | HostEvent::Disk
+            | HostEvent::Network
             | HostEvent::Spurious(_) => {}
         }
     }

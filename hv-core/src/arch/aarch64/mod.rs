@@ -99,10 +99,8 @@ pub(crate) fn next_event() -> Option<HostEvent> {
         HostEvent::GuestInterruptController
     } else if intid == lines::CONSOLE.get() {
         HostEvent::Console
-    } else if virtio::acknowledge(intid) {
-        HostEvent::Disk
     } else {
-        HostEvent::Spurious(intid)
+        virtio::acknowledge(intid).unwrap_or(HostEvent::Spurious(intid))
     };
     gic.deactivate(acknowledged);
     Some(event)

@@ -5,6 +5,7 @@ use super::boot;
 use super::discovery::PciNode;
 use super::mmu::map_device;
 use super::virtio::Line;
+use crate::device::Kind;
 use crate::machine::Range;
 use crate::pci::{Function, Message};
 
@@ -59,6 +60,6 @@ pub(crate) fn line(function: Function, pin: u8) -> Option<Line> {
 }
 
 /// What a device writes to interrupt by a message: pins are used instead.
-pub(crate) fn message() -> Option<Message> {
+pub(crate) fn message(_: Kind) -> Option<Message> {
     None
 }

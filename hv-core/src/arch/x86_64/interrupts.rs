@@ -13,6 +13,8 @@ pub(super) const TIMER: u8 = 0xf2;
 pub(super) const CONSOLE: u8 = 0xf3;
 /// The disks of the host.
 pub(super) const DISK: u8 = 0xf4;
+/// The network cards of the host.
+pub(super) const NETWORK: u8 = 0xf5;
 /// The local APIC's spurious interrupt, which has no end.
 pub(super) const SPURIOUS: u8 = 0xff;
 /// Where the 8259 pair would send, were it not masked.
@@ -86,6 +88,7 @@ fn event(this: &PerCpu, vector: u8) -> Option<HostEvent> {
         TIMER => HostEvent::Timer,
         CONSOLE => HostEvent::Console,
         DISK => HostEvent::Disk,
+        NETWORK => HostEvent::Network,
         _ => HostEvent::Spurious(u32::from(vector)),
     })
 }

@@ -1,9 +1,10 @@
 //! PCI by its ports (PCI local bus specification 3.0, 3.2.2.3.2): they reach the registers that all machines have. Interrupts
 //! are messages to the local APIC (SDM vol. 3A, 11.11), since only AML tells where pins lead.
 
-use super::interrupts::DISK;
+use super::interrupts::{DISK, NETWORK};
 use super::virtio::Line;
 use super::{apic, insn};
+use crate::device::Kind;
 use crate::machine::Range;
 use crate::pci::{Function, Message};
 use crate::sync::Mutex;
@@ -54,8 +55,12 @@ pub(crate) fn line(_: Function, _pin: u8) -> Option<Line> {
 }
 
 /// What a device writes to interrupt the CPU that runs this: to an APIC of 8 bits of identifier, an edge.
-pub(crate) fn message() -> Option<Message> {
+pub(crate) fn message(kind: Kind) -> Option<Message> {
     const TO_APICS: u64 = 0xfee0_0000;
     let id = u8::try_from(apic::id()).ok()?;
-    Some(Message { address: TO_APICS | u64::from(id) << 12, data: u32::from(DISK) })
+    let vector = match kind {
+        Kind::Disk => DISK,
+        Kind::Card => NETWORK,
+    };
+    Some(Message { address: TO_APICS | u64::from(id) << 12, data: u32::from(vector) })
 }

@@ -1,5 +1,6 @@
 //! Where the host may have virtio devices outside of PCI: nowhere. Interrupts are messages, which ask for nothing here.
 
+use crate::device::Kind;
 use crate::machine::Range;
 use crate::pci::Acknowledge;
 use alloc::vec::Vec;
@@ -14,6 +15,6 @@ pub(crate) fn windows() -> Vec<(Range, Option<Line>)> {
 }
 
 /// Has the interrupt come to the CPU that runs this.
-pub(crate) fn listen(line: Line, _: Acknowledge) {
+pub(crate) fn listen(line: Line, _: Acknowledge, _: Kind) {
     match line {}
 }
