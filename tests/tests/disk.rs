@@ -284,47 +284,47 @@ fn first_slot(roost: &mut Roost, name: &str) -> Value {
 fn disks_come_and_go_while_a_guest_runs(machine: Machine) {
     let disk = Disk::new(&[("data", 32)]);
     disk.make_ext4("data");
-    let machine = machine.disk(&disk).linux_with_disk("host", "none");
+    let machine = machine.disk(&disk).linux_with_disk("changer", "none");
     let mut roost = machine.linux_with_disk("next", "partition:data").boot();
-    start_linux(&mut roost, "host");
-    roost.does("host", "[ $(cat /sys/block/vda/size) = 0 ]");
+    start_linux(&mut roost, "changer");
+    roost.does("changer", "[ $(cat /sys/block/vda/size) = 0 ]");
 
     // The guest hears of it without being asked.
-    let attached = roost.succeed("vm disk attach host partition:data");
-    assert!(attached.contains("vm 1 'host', vda: partition:data attached, 32 MiB"), "{attached}");
+    let attached = roost.succeed("vm disk attach changer partition:data");
+    assert!(attached.contains("vm 1 'changer', vda: partition:data attached, 32 MiB"), "{attached}");
     let wait =
         |size: u64| format!("until [ $(cat /sys/block/vda/size) = {size} ]; do sleep 1; done");
-    roost.does("host", &wait(65536));
-    roost.does("host", "[ $(cat /sys/block/vda/serial) = data ]");
+    roost.does("changer", &wait(65536));
+    roost.does("changer", "[ $(cat /sys/block/vda/serial) = data ]");
     roost.does(
-        "host",
+        "changer",
         "mkdir -p /mnt && mount -t ext4 /dev/vda /mnt && echo hello >/mnt/file && umount /mnt",
     );
-    assert!(roost.refuse("vm disk attach host ram:1M").contains("has no empty slot"));
-    assert!(roost.refuse("vm disk attach host ram:1M --slot vda").contains("is in that slot"));
-    assert!(roost.refuse("vm create next").contains("somebody else has it open: host"));
-    let detached = roost.succeed("vm disk detach host vda");
-    assert!(detached.contains("vm 1 'host', vda detached"), "{detached}");
-    roost.does("host", &wait(0));
+    assert!(roost.refuse("vm disk attach changer ram:1M").contains("has no empty slot"));
+    assert!(roost.refuse("vm disk attach changer ram:1M --slot vda").contains("is in that slot"));
+    assert!(roost.refuse("vm create next").contains("somebody else has it open: changer"));
+    let detached = roost.succeed("vm disk detach changer vda");
+    assert!(detached.contains("vm 1 'changer', vda detached"), "{detached}");
+    roost.does("changer", &wait(0));
     disk.check_ext4("data");
 
     // Another one, in memory; then the first again, which only may be read.
-    roost.succeed("vm disk attach host ram:8M");
-    roost.does("host", &wait(16384));
+    roost.succeed("vm disk attach changer ram:8M");
+    roost.does("changer", &wait(16384));
     roost.does(
-        "host",
+        "changer",
         "cmp -n 8388608 /dev/vda /dev/zero && echo here | dd of=/dev/vda conv=notrunc,fsync",
     );
-    roost.succeed("vm disk detach host vda");
-    roost.does("host", &wait(0));
-    roost.succeed("vm disk attach host partition:data --readonly");
-    roost.does("host", &wait(65536));
+    roost.succeed("vm disk detach changer vda");
+    roost.does("changer", &wait(0));
+    roost.succeed("vm disk attach changer partition:data --readonly");
+    roost.does("changer", &wait(65536));
     roost.does(
-        "host",
+        "changer",
         "mount -t ext4 -o ro,noload /dev/vda /mnt && [ $(cat /mnt/file) = hello ] && umount /mnt",
     );
-    roost.does("host", "! dd if=/dev/zero of=/dev/vda bs=4k count=1 oflag=direct");
-    roost.succeed("vm disk detach host vda");
+    roost.does("changer", "! dd if=/dev/zero of=/dev/vda bs=4k count=1 oflag=direct");
+    roost.succeed("vm disk detach changer vda");
     for (backing, problem) in [
         ("vda", "found 'vda', allowed \"ram:SIZE\""),
         ("partition:nowhere", "no disk of the host has a partition of that label: there is data"),
@@ -334,8 +334,8 @@ fn disks_come_and_go_while_a_guest_runs(machine: Machine) {
         let error = roost.refuse(&format!("vm disk attach host {backing}"));
         assert!(error.contains(problem), "{error}");
     }
-    assert!(roost.refuse("vm disk detach host vda").contains("there is no disk in that slot"));
-    assert!(roost.refuse("vm disk detach host vdb").contains("no disk 'vdb': vm 1 'host' has vda"));
+    assert!(roost.refuse("vm disk detach changer vda").contains("there is no disk in that slot"));
+    assert!(roost.refuse("vm disk detach host vdb").contains("no disk 'vdb': vm 1 'changer' has vda"));
     roost.power_off();
 }
 
