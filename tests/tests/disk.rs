@@ -291,7 +291,10 @@ fn disks_come_and_go_while_a_guest_runs(machine: Machine) {
 
     // The guest hears of it without being asked.
     let attached = roost.succeed("vm disk attach changer partition:data");
-    assert!(attached.contains("vm 1 'changer', vda: partition:data attached, 32 MiB"), "{attached}");
+    assert!(
+        attached.contains("vm 1 'changer', vda: partition:data attached, 32 MiB"),
+        "{attached}"
+    );
     let wait =
         |size: u64| format!("until [ $(cat /sys/block/vda/size) = {size} ]; do sleep 1; done");
     roost.does("changer", &wait(65536));
@@ -331,11 +334,15 @@ fn disks_come_and_go_while_a_guest_runs(machine: Machine) {
         ("disk:vdb", "the host has no such disk: there is vda"),
         ("image:nothing", "no image 'nothing'"),
     ] {
-        let error = roost.refuse(&format!("vm disk attach host {backing}"));
+        let error = roost.refuse(&format!("vm disk attach changer {backing}"));
         assert!(error.contains(problem), "{error}");
     }
     assert!(roost.refuse("vm disk detach changer vda").contains("there is no disk in that slot"));
-    assert!(roost.refuse("vm disk detach host vdb").contains("no disk 'vdb': vm 1 'changer' has vda"));
+    assert!(
+        roost
+            .refuse("vm disk detach changer vdb")
+            .contains("no disk 'vdb': vm 1 'changer' has vda")
+    );
     roost.power_off();
 }
 
