@@ -17,9 +17,12 @@
 #![expect(clippy::panic, reason = "a failed expectation fails the test that has it")]
 
 mod artifact;
+mod cable;
 mod disk;
 mod emulator;
 mod machine;
+mod monitor;
+pub mod packet;
 mod peer;
 mod roost;
 mod serial;
@@ -27,8 +30,10 @@ mod stage;
 mod telnet;
 
 pub use artifact::{Arch, Guests, build_directory, built};
+pub use cable::Cable;
 pub use disk::Disk;
 pub use machine::{COUNTED, Cpu, Firmware, Gic, Machine};
+pub use monitor::{Monitor, Plugged};
 pub use peer::{End, Peer};
 pub use roost::Roost;
 pub use serial::Serial;
