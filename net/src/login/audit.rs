@@ -137,6 +137,12 @@ impl Audit {
         self.entries.iter()
     }
 
+    /// How many there have been.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.forgotten.saturating_add(self.entries.len() as u64)
+    }
+
     /// How many there were before those.
     #[must_use]
     pub fn forgotten(&self) -> u64 {

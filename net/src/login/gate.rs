@@ -19,7 +19,7 @@ use crate::bucket::{Rate, Taken, TokenBucket};
 use crate::time::Instant;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 
 /// Entries about connections that were refused: a flood of them shall not push all else out of the audit.
@@ -181,12 +181,22 @@ enum State {
 
 struct Connection {
     ticket: Ticket,
-    address: IpAddr,
+    origin: Origin,
     since: Instant,
     /// When it last got or gave something.
     active: Instant,
     attempts: u32,
     state: State,
+}
+
+impl Connection {
+    /// What stands for its address; the serial line has the one that nobody has.
+    fn place(&self) -> Network {
+        Network::of_one(match self.origin {
+            Origin::Remote(address) => address,
+            Origin::Serial => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        })
+    }
 }
 
 /// The hash that is being made.
@@ -255,20 +265,29 @@ impl Gate {
     ///
     /// If that is to be closed at once.
     pub fn connect(&mut self, address: IpAddr, now: Instant) -> Result<Ticket, Rejected> {
+        let origin = Origin::Remote(address);
         if let Err(why) = self.admit(address, now) {
             if self.refusals.take(1, now) == Taken::Yes {
-                let act = Act::Refused(why.reason());
-                self.audit.add(Entry::new(now, None, Origin::Remote(address), act));
+                self.audit.add(Entry::new(now, None, origin, Act::Refused(why.reason())));
             }
             return Err(why);
         }
+        Ok(self.admitted(origin, now))
+    }
+
+    /// Somebody is at the serial line. There is one, so that this is never refused; and there is no time in which somebody
+    /// must be logged in.
+    pub fn connect_serial(&mut self, now: Instant) -> Ticket {
+        self.admitted(Origin::Serial, now)
+    }
+
+    fn admitted(&mut self, origin: Origin, now: Instant) -> Ticket {
         let ticket = Ticket(self.next);
         self.next += 1;
         let state = State::Asking;
-        let connection =
-            Connection { ticket, address, since: now, active: now, attempts: 0, state };
+        let connection = Connection { ticket, origin, since: now, active: now, attempts: 0, state };
         self.connections.push(connection);
-        Ok(ticket)
+        ticket
     }
 
     /// Somebody says who it is. Ignored unless it was [asked](Status::Asking) for.
@@ -303,7 +322,7 @@ impl Gate {
     pub fn poll(&mut self, ticket: Ticket, now: Instant) -> Status {
         let (login, idle) = (self.limits.login_timeout, self.limits.idle_timeout);
         let Some(connection) = self.find(ticket) else { return Status::Closed(Closed::Unknown) };
-        let is_late = now.since(connection.since) >= login;
+        let is_late = connection.origin != Origin::Serial && now.since(connection.since) >= login;
         let is_idle = idle.is_some_and(|idle| now.since(connection.active) >= idle);
         match &connection.state {
             State::Closed(why) => Status::Closed(*why),
@@ -354,6 +373,13 @@ impl Gate {
         self.by_address = Throttle::new(self.limits.throttle);
     }
 
+    /// Whether somebody's password waits for its hash, or for its turn.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        let waits = |one: &Connection| matches!(one.state, State::Waiting { .. });
+        self.work.is_some() || self.connections.iter().any(waits)
+    }
+
     /// Goes on with hashing by at most `budget` blocks, each of which takes one or two microseconds on a fast machine. Whether there
     /// is more to do now.
     pub fn work(&mut self, budget: usize, now: Instant) -> Working {
@@ -369,10 +395,11 @@ impl Gate {
     }
 
     fn admit(&self, address: IpAddr, now: Instant) -> Result<(), Rejected> {
-        let is_stranger = |one: &&Connection| !matches!(one.state, State::In { .. });
+        let is_stranger = |one: &&Connection| {
+            one.origin != Origin::Serial && !matches!(one.state, State::In { .. })
+        };
         let strangers = || self.connections.iter().filter(is_stranger);
-        let from_there =
-            |one: &&Connection| Network::of_one(one.address) == Network::of_one(address);
+        let from_there = |one: &&Connection| one.place() == Network::of_one(address);
         if self.users.is_empty() {
             Err(Rejected::NoUsers)
         } else if !self.limits.networks.allow(address) {
@@ -393,10 +420,12 @@ impl Gate {
         let mut ready = None;
         for connection in &self.connections {
             let State::Waiting { name, .. } = &connection.state else { continue };
-            let turns = [
-                self.by_address.turn(&Network::of_one(connection.address), now),
-                self.by_name.turn(name, now),
-            ];
+            let by_name = match connection.origin {
+                Origin::Remote(_) => self.by_name.turn(name, now),
+                // Whoever guesses from afar shall not keep anybody from the machine's own line.
+                Origin::Serial => Turn::At(now),
+            };
+            let turns = [self.by_address.turn(&connection.place(), now), by_name];
             let is_locked = turns.iter().any(|turn| matches!(turn, Turn::Locked(_)));
             if is_locked || turns.iter().all(|turn| *turn == Turn::At(now)) {
                 ready = Some((connection.ticket, is_locked));
@@ -425,19 +454,21 @@ impl Gate {
     /// The hash is made: lets the user in, or not.
     fn decide(&mut self, ticket: Ticket, name: &str, is_right: bool, now: Instant) {
         let sessions = &self.connections;
-        let sessions = sessions.iter().filter(|one| matches!(one.state, State::In { .. })).count();
+        let is_session = |one: &&Connection| {
+            one.origin != Origin::Serial && matches!(one.state, State::In { .. })
+        };
+        let sessions = sessions.iter().filter(is_session).count();
         let attempts = self.limits.attempts;
         let has_room = sessions < self.limits.sessions;
         // A hash that was made for nobody is not right, even if it were equal.
         let user = self.users.find(name).map(|user| String::from(user.name()));
         let Some(connection) = self.find(ticket) else { return };
-        let address = connection.address;
-        let origin = Origin::Remote(address);
+        let (origin, place) = (connection.origin, connection.place());
         if let Some(user) = user.clone().filter(|_| is_right) {
             connection.active = now;
-            self.by_address.forgive(&Network::of_one(address));
+            self.by_address.forgive(&place);
             self.by_name.forgive(&user);
-            if !has_room {
+            if !has_room && origin != Origin::Serial {
                 self.close(ticket, Closed::TooManySessions, now);
                 return;
             }
@@ -450,10 +481,8 @@ impl Gate {
         connection.attempts += 1;
         connection.state = State::Wrong;
         let is_last = connection.attempts >= attempts;
-        let failures = [
-            self.by_address.fail(Network::of_one(address), now),
-            self.by_name.fail(String::from(name), now),
-        ];
+        let failures =
+            [self.by_address.fail(place, now), self.by_name.fail(String::from(name), now)];
         self.audit.add(Entry::new(now, user.as_deref(), origin, Act::LoginFailed));
         if failures.contains(&self.limits.throttle.lock_after) {
             self.audit.add(Entry::new(now, user.as_deref(), origin, Act::LockedOut));
@@ -478,8 +507,7 @@ impl Gate {
             return;
         };
         if let State::In { user } = &connection.state {
-            let origin = Origin::Remote(connection.address);
-            self.audit.add(Entry::new(now, Some(user), origin, Act::LoggedOut(why)));
+            self.audit.add(Entry::new(now, Some(user), connection.origin, Act::LoggedOut(why)));
         }
     }
 

@@ -17,6 +17,23 @@ pub struct Network {
 pub struct NotNetwork;
 
 impl Network {
+    /// The addresses that have the first `bits` bits in common with this one.
+    #[must_use]
+    pub fn new(address: IpAddr, bits: u8) -> Self {
+        match address {
+            IpAddr::V4(address) => {
+                let bits = bits.min(32);
+                let address = Ipv4Addr::from_bits(address.to_bits() & mask4(bits));
+                Self { address: IpAddr::V4(address), bits }
+            }
+            IpAddr::V6(address) => {
+                let bits = bits.min(128);
+                let address = Ipv6Addr::from_bits(address.to_bits() & mask6(bits));
+                Self { address: IpAddr::V6(address), bits }
+            }
+        }
+    }
+
     /// Whether the address is in it. An IPv4 address within IPv6 (`::ffff:10.0.0.1`) is that IPv4 address.
     #[must_use]
     pub fn contains(self, address: IpAddr) -> bool {

@@ -89,6 +89,12 @@ impl User {
         self.role
     }
 
+    /// The password's hash.
+    #[must_use]
+    pub fn password(&self) -> &PasswordHash {
+        &self.password
+    }
+
     /// Whether this user may do what `needed` may, with what `scope` says.
     #[must_use]
     pub fn may(&self, needed: Role, scope: Scope<'_>) -> bool {
@@ -162,6 +168,22 @@ impl Directory {
     /// The users.
     pub fn iter(&self) -> impl Iterator<Item = &User> {
         self.0.iter()
+    }
+
+    /// Adds a user.
+    ///
+    /// # Errors
+    ///
+    /// If there is one of that name, or there are too many.
+    pub fn add(&mut self, user: User) -> Result<(), BadUser> {
+        if self.find(&user.name).is_some() {
+            return Err(BadUser::Twice);
+        }
+        if self.0.len() >= MOST_USERS {
+            return Err(BadUser::TooMany);
+        }
+        self.0.push(user);
+        Ok(())
     }
 
     /// Gives a user another password, until the next boot.

@@ -321,3 +321,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn who_guesses_from_afar_keeps_nobody_from_the_serial_line() {
+    let limits = Limits { attempts: 1, sessions: 0, ..Limits::default() };
+    let mut gate = gate_with(limits);
+    let mut now = NOW;
+    for number in 0..12 {
+        now = now + 60 * SECOND;
+        if let Ok(ticket) = gate.connect(address(number), now) {
+            attempt(&mut gate, ticket, "anna", "wrong", now);
+            gate.disconnect(ticket, now);
+        }
+    }
+    let here = gate.connect_serial(now);
+    let later = now + 600 * SECOND;
+    assert_eq!(gate.poll(here, later), Status::Asking, "there is no hurry");
+    assert_eq!(attempt(&mut gate, here, "anna", "password", later).1, Status::In);
+    assert!(!gate.is_busy());
+}
