@@ -82,6 +82,11 @@ impl Arguments {
         self.options.push((option.name, String::new()));
     }
 
+    /// The options that were given, and their values.
+    pub(crate) fn options(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.options.iter().map(|(name, value)| (*name, value.as_str()))
+    }
+
     pub(crate) fn format(&self) -> Format {
         if self.option("--json").is_some() { Format::Json } else { Format::Text }
     }

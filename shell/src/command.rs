@@ -1,5 +1,6 @@
 //! The shape of the command table: what a command is called, takes and does.
 
+use crate::access::Needs;
 use crate::arguments::Arguments;
 use crate::commands;
 use crate::context::Context;
@@ -37,6 +38,8 @@ pub(crate) enum Kind {
     Backing,
     /// The name of a command.
     Command,
+    /// The name of somebody who can log in.
+    User,
     /// States, separated by commas.
     States,
     /// One of these.
@@ -82,6 +85,8 @@ pub(crate) enum Flow {
     Done,
     /// It goes on in polls.
     Wait(Box<dyn Task>),
+    /// The session is over.
+    Logout,
 }
 
 /// A function of the table.
@@ -91,6 +96,8 @@ pub(crate) type Run = fn(&mut Context<'_>, &Arguments) -> Result<Flow, Error>;
 pub(crate) struct Command {
     /// Its words, such as `vm` and `create`.
     pub(crate) path: &'static [&'static str],
+    /// What its user needs.
+    pub(crate) needs: Needs,
     pub(crate) parameters: &'static [Parameter],
     pub(crate) options: &'static [Switch],
     /// One line: what it does.

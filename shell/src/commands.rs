@@ -7,6 +7,7 @@ mod help;
 mod lifecycle;
 mod log;
 mod machine;
+mod people;
 mod session;
 mod vm_disk;
 mod vm_info;
@@ -44,6 +45,7 @@ pub(crate) const GROUPS: &[Group] = &[
     },
     Group { title: "Consoles", parts: &[console::COMMANDS, vm_script::COMMANDS] },
     Group { title: "The machine", parts: &[machine::COMMANDS, disk::COMMANDS, log::COMMANDS] },
+    Group { title: "People", parts: &[people::COMMANDS] },
     Group { title: "Images and configurations", parts: &[bundle::COMMANDS] },
     Group { title: "This session, and scripts", parts: &[help::COMMANDS, session::COMMANDS] },
 ];

@@ -1,5 +1,6 @@
 //! Completion: what the word at the end of a line could become.
 
+use crate::access::User;
 use crate::command::{self, Command, Kind};
 use crate::commands;
 use crate::host::{Host, VmState};
@@ -19,12 +20,15 @@ pub(crate) struct Completion {
     pub(crate) candidates: Vec<String>,
 }
 
+/// What can be named: what the host has, as far as the user may look at it.
+pub(crate) type World<'a> = (&'a dyn Host, &'a User);
+
 /// Completes the last word of `line`, which ends at the cursor. `None` if nothing fits.
-pub(crate) fn complete(line: &str, host: &dyn Host) -> Option<Completion> {
+pub(crate) fn complete(line: &str, world: World<'_>) -> Option<Completion> {
     let end = words::unfinished(line)?;
     // A list is completed from its last comma on.
     let mut prefix_len = 0;
-    let mut candidates = candidates(&end, host, &mut prefix_len);
+    let mut candidates = candidates(&end, world, &mut prefix_len);
     let (kept, prefix) = end.word.split_at_checked(prefix_len)?;
     candidates.retain(|candidate| candidate.starts_with(prefix));
     candidates.sort();
@@ -57,7 +61,7 @@ fn common_prefix(candidates: &[String]) -> Option<&str> {
     Some(common)
 }
 
-fn candidates(end: &Unfinished, host: &dyn Host, prefix_len: &mut usize) -> Vec<String> {
+fn candidates(end: &Unfinished, world: World<'_>, prefix_len: &mut usize) -> Vec<String> {
     let Some((command, used)) = command::find(&end.words) else {
         return next_words(&end.words);
     };
@@ -67,14 +71,14 @@ fn candidates(end: &Unfinished, host: &dyn Host, prefix_len: &mut usize) -> Vec<
     if let Some((_, kind)) =
         given.last().and_then(|last| command.switch(last)).and_then(|option| option.value)
     {
-        found.extend(of_kind(kind, end, host, prefix_len));
+        found.extend(of_kind(kind, end, world, prefix_len));
     } else if end.word.starts_with('-') {
         found.extend(options(command, given));
     } else if let Some(parameter) = command.parameter(count_positional(command, given)) {
         if matches!(parameter.kind, Kind::Command) {
             found.extend(next_words(given));
         } else {
-            found.extend(of_kind(parameter.kind, end, host, prefix_len));
+            found.extend(of_kind(parameter.kind, end, world, prefix_len));
         }
     } else {
         found.extend(options(command, given));
@@ -106,15 +110,24 @@ fn count_positional(command: &Command, given: &[String]) -> usize {
     count
 }
 
-fn of_kind(kind: Kind, end: &Unfinished, host: &dyn Host, prefix_len: &mut usize) -> Vec<String> {
+fn of_kind(
+    kind: Kind,
+    end: &Unfinished,
+    (host, user): World<'_>,
+    prefix_len: &mut usize,
+) -> Vec<String> {
+    // What a user may not look at is not offered either.
+    let is_viewer = user.role.is_some();
     match kind {
         Kind::Vm => {
             let is_id = end.word.starts_with(|c: char| c.is_ascii_digit());
-            let vms = host.vms().into_iter();
+            let vms = user.vms(host).into_iter();
             vms.map(|vm| if is_id { vm.id.to_string() } else { vm.name })
                 .filter(|vm| !end.words.contains(vm))
                 .collect()
         }
+        Kind::User => host.registry().users(),
+        Kind::Config | Kind::Disk | Kind::Backing if !is_viewer => Vec::new(),
         Kind::Config => host.configs().into_iter().map(|config| config.name).collect(),
         Kind::Disk => host.disks().into_iter().map(|disk| disk.name).collect(),
         Kind::Backing => backings(host),

@@ -1,13 +1,14 @@
 //! What a command may touch while it runs.
 
+use crate::access::User;
 use crate::escape_key::EscapeKey;
 use crate::history::History;
 use crate::host::{Cursor, Host, VmId};
 use crate::output::Output;
 use crate::program::Policy;
-use crate::session::SessionId;
 use crate::session::exchange::Exchange;
 use crate::session::input::Input;
+use crate::session::{Lifetime, SessionId, TerminalKind};
 use crate::terminal_size::TerminalSize;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -67,9 +68,13 @@ pub(crate) struct Context<'a> {
     /// Time since power-on.
     pub(crate) now: Duration,
     pub(crate) session: SessionId,
+    pub(crate) user: &'a User,
+    pub(crate) lifetime: Lifetime,
     pub(crate) settings: &'a mut Settings,
     pub(crate) places: &'a mut Places,
     pub(crate) history: &'a History,
+    /// What the session was told of its terminal.
+    pub(crate) terminal: TerminalKind,
     pub(crate) display: Display,
     /// How large the terminal is, if it has said so.
     pub(crate) size: Option<TerminalSize>,

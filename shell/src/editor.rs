@@ -10,13 +10,14 @@ mod line;
 mod screen;
 mod wire;
 
+use crate::access::User;
 use crate::complete;
 use crate::context::Display;
 use crate::history::{History, Recall};
 use crate::host::Host;
 use crate::output::{Column, Output};
-use crate::session::TerminalKind;
 use crate::session::input::Input;
+use crate::session::{Lifetime, TerminalKind};
 use crate::table;
 use crate::terminal_size::TerminalSize;
 use alloc::string::String;
@@ -33,6 +34,8 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// Home and erase everything (VT100 CUP, ED).
 const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
 const BELL: &[u8] = b"\x07";
+/// What Ctrl-D in an empty line stands for.
+const LOGOUT: &str = "logout";
 /// The width that a plain terminal is taken to have.
 const PLAIN_COLUMNS: usize = 80;
 
@@ -80,13 +83,15 @@ pub(crate) struct Editor {
     is_ambiguous: bool,
     /// Characters of the line were refused.
     is_overfull: bool,
+    lifetime: Lifetime,
 }
 
 impl Editor {
-    pub(crate) fn new(terminal: TerminalKind) -> Self {
+    pub(crate) fn new(terminal: TerminalKind, lifetime: Lifetime) -> Self {
         let (face, columns) = match terminal {
             TerminalKind::Probe => (Face::Unknown, PLAIN_COLUMNS),
             TerminalKind::Plain | TerminalKind::Program => (Face::Plain, PLAIN_COLUMNS),
+            TerminalKind::Lines => (Face::Lines, PLAIN_COLUMNS),
             TerminalKind::Vt100 { columns } => (Face::of_width(columns.into()), columns.into()),
         };
         Self {
@@ -102,6 +107,7 @@ impl Editor {
             recall: Recall::default(),
             is_ambiguous: false,
             is_overfull: false,
+            lifetime,
         }
     }
 
@@ -111,7 +117,7 @@ impl Editor {
 
     pub(crate) fn display(&self) -> Display {
         match self.face {
-            Face::Unknown | Face::Plain => Display::Plain,
+            Face::Unknown | Face::Plain | Face::Lines => Display::Plain,
             Face::Terminal(_) => Display::Terminal,
         }
     }
@@ -141,7 +147,7 @@ impl Editor {
         &mut self,
         input: &mut Input,
         out: &mut Output,
-        host: &dyn Host,
+        (host, user): (&dyn Host, &User),
         now: Duration,
     ) -> Option<Typed> {
         while !out.is_full() {
@@ -158,7 +164,7 @@ impl Editor {
                         continue;
                     }
                     let Some(key) = self.decoder.advance(input.pop()?) else { continue };
-                    let typed = self.key(key, out, host);
+                    let typed = self.key(key, out, (host, user));
                     self.face.is_behind(out);
                     if typed.is_some() {
                         return typed;
@@ -189,6 +195,7 @@ impl Editor {
             return;
         }
         if core::mem::take(&mut self.is_resized)
+            && !matches!(self.face, Face::Lines)
             && self.face.has_cursor() != (self.columns >= LEAST_COLUMNS)
         {
             self.face = Face::of_width(self.columns);
@@ -238,12 +245,18 @@ impl Editor {
         self.face.show(&self.line, self.columns, out);
     }
 
-    fn key(&mut self, key: Key, out: &mut Output, host: &dyn Host) -> Option<Typed> {
+    fn key(&mut self, key: Key, out: &mut Output, world: (&dyn Host, &User)) -> Option<Typed> {
         let was_ambiguous = core::mem::take(&mut self.is_ambiguous);
         match key {
             Key::Enter => return self.enter(out),
             Key::Interrupt => return self.interrupt(out),
-            Key::Tab => self.complete(was_ambiguous, out, host),
+            // A line that came whole is not completed.
+            Key::Tab if matches!(self.face, Face::Lines) => self.insert(' ', out),
+            Key::Tab => self.complete(was_ambiguous, out, world),
+            Key::EndOfFile if self.lifetime == Lifetime::Login && self.line.text().is_empty() => {
+                self.replace(LOGOUT, out);
+                return self.enter(out);
+            }
             Key::Char(c) => self.insert(c, out),
             Key::Backspace => self.backspace(1, out),
             Key::KillWord => self.backspace(self.line.to_word_start(), out),
@@ -375,9 +388,9 @@ impl Editor {
     }
 
     /// Completes the word before the cursor; the second Tab lists what it could be.
-    fn complete(&mut self, was_ambiguous: bool, out: &mut Output, host: &dyn Host) {
+    fn complete(&mut self, was_ambiguous: bool, out: &mut Output, world: (&dyn Host, &User)) {
         let before = self.line.before_cursor();
-        let Some(found) = complete::complete(before, host) else {
+        let Some(found) = complete::complete(before, world) else {
             out.control(BELL, Column::Kept);
             return;
         };

@@ -9,6 +9,8 @@ use core::fmt;
 pub enum Error {
     /// A sentence for the user, in lower case and without a full stop. It may have several lines.
     Message(String),
+    /// The user may not. This says what would have to be.
+    Forbidden(String),
     /// The user pressed Ctrl-C.
     Interrupted,
 }
@@ -24,7 +26,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Message(text) => f.write_str(text),
+            Self::Message(text) | Self::Forbidden(text) => f.write_str(text),
             Self::Interrupted => f.write_str("interrupted"),
         }
     }

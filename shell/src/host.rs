@@ -8,9 +8,10 @@ mod console;
 mod disk;
 mod job;
 mod machine;
+mod registry;
 mod vm;
 
-pub use console::{ConsoleInfo, ConsoleRead, Cursor, Keyboard};
+pub use console::{Attendance, ConsoleInfo, ConsoleRead, Cursor};
 pub use disk::{
     AttachRequest, DiskSlotState, DiskSlotSummary, DiskUserSummary, HostDiskSummary,
     PartitionSummary,
@@ -20,6 +21,7 @@ pub use machine::{
     ConfigSummary, CpuState, CpuSummary, ImageSummary, LogLevel, LogLine, MemorySummary,
     VersionInfo,
 };
+pub use registry::{AuditLine, AuditTrail, Note, PasswordChange, Registry, SessionSummary};
 pub use vm::{
     BalloonInfo, Count, CrashRecord, CreateRequest, DeviceActivity, DeviceSummary, Register, Stop,
     Urgency, VcpuInfo, VcpuState, VcpuSummary, VmId, VmInfo, VmSettings, VmState, VmSummary,
@@ -85,9 +87,18 @@ pub trait Host {
     /// Gives up a job, undoing what it did. An error says why it goes on regardless.
     fn cancel(&mut self, job: JobId) -> Result<(), Error>;
 
-    /// Joins the watchers of a VM's console; the first of them has the keyboard.
-    fn console_open(&mut self, vm: VmId, session: SessionId) -> Result<ConsoleInfo, Error>;
-    /// Leaves the watchers of a VM's console. The VM may have been destroyed since.
+    /// Joins the watchers of a VM's console. One of those who want to type has the keyboard: the first, unless another one
+    /// takes it.
+    fn console_open(
+        &mut self,
+        vm: VmId,
+        session: SessionId,
+        wish: Attendance,
+    ) -> Result<ConsoleInfo, Error>;
+    /// Who has the keyboard of a VM's console. Polled often, so it must be cheap.
+    fn console_holder(&self, vm: VmId) -> Option<SessionId>;
+    /// Leaves the watchers of a VM's console; if it had the keyboard, the next who wants to type has it. The VM may have been
+    /// destroyed since.
     fn console_close(&mut self, vm: VmId, session: SessionId);
     /// The end of a VM's console output at this moment.
     fn console_end(&self, vm: VmId) -> Cursor;
@@ -127,6 +138,11 @@ pub trait Host {
     fn log_end(&self) -> u64;
     /// Up to `max` lines of Roost's log whose sequence number is at least `from`, oldest first.
     fn log_lines(&self, from: u64, max: usize) -> Vec<LogLine>;
+
+    /// What the host knows of users and sessions.
+    fn registry(&self) -> &dyn Registry;
+    /// The same, to change it.
+    fn registry_mut(&mut self) -> &mut dyn Registry;
 
     /// What this is, and on what it runs.
     fn version(&self) -> VersionInfo;

@@ -18,6 +18,7 @@
 
 extern crate alloc;
 
+pub mod access;
 mod amount;
 mod arguments;
 mod command;

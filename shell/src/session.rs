@@ -12,8 +12,9 @@ pub(crate) mod input;
 mod options;
 
 pub use exchange::{LONGEST_ANSWER, Listings, Outcome};
-pub use options::{Options, SessionId, TerminalKind};
+pub use options::{Lifetime, Options, SessionId, TerminalKind};
 
+use crate::access::{self, User};
 use crate::arguments::Arguments;
 use crate::command::{self, Flow, Switch};
 use crate::commands;
@@ -21,7 +22,7 @@ use crate::context::{Context, Display, Places, ProgressLine, Settings};
 use crate::editor::{Editor, PROMPT, Typed};
 use crate::error::Error;
 use crate::escape_key::EscapeKey;
-use crate::host::Host;
+use crate::host::{Host, Note};
 use crate::output::Output;
 use crate::program::{Origin, Policy, Program};
 use crate::task::end::{End, Ending};
@@ -44,6 +45,9 @@ const NOTICES: usize = 8;
 /// One user's connection: a state machine between bytes and a [`Host`].
 pub struct Session {
     id: SessionId,
+    user: User,
+    terminal: TerminalKind,
+    lifetime: Lifetime,
     input: Input,
     out: Output,
     editor: Editor,
@@ -53,6 +57,8 @@ pub struct Session {
     places: Places,
     program: Option<Program>,
     task: Option<Box<dyn Task>>,
+    /// The command whose task that is, as others may read it.
+    doing: String,
     notices: VecDeque<String>,
     lost_notices: u32,
     /// The last poll could have gone on.
@@ -61,6 +67,7 @@ pub struct Session {
     is_fresh: bool,
     /// A task goes on when all output is taken.
     awaits_drain: bool,
+    has_ended: bool,
 }
 
 impl Session {
@@ -69,19 +76,24 @@ impl Session {
     pub fn new(id: SessionId, options: Options) -> Self {
         Self {
             id,
+            user: options.user,
+            terminal: options.terminal,
+            lifetime: options.lifetime,
             input: Input::default(),
             out: Output::default(),
-            editor: Editor::new(options.terminal),
+            editor: Editor::new(options.terminal, options.lifetime),
             exchange: (options.terminal == TerminalKind::Program).then(Exchange::new),
             settings: Settings { escape: EscapeKey::DEFAULT },
             places: Places::default(),
             program: None,
             task: None,
+            doing: String::new(),
             notices: VecDeque::new(),
             lost_notices: 0,
             is_eager: true,
             is_fresh: false,
             awaits_drain: false,
+            has_ended: false,
         }
     }
 
@@ -186,7 +198,7 @@ impl Session {
         self.is_fresh = false;
         self.is_eager = true;
         for _ in 0..STEPS {
-            if self.out.is_full() {
+            if self.out.is_full() || self.has_ended {
                 break;
             }
             let progress = self.step(host, now);
@@ -203,7 +215,9 @@ impl Session {
     #[must_use]
     pub fn needs_poll(&self) -> bool {
         let can_go_on = self.is_fresh || self.is_eager;
-        (can_go_on && !self.out.is_full()) || (self.awaits_drain && self.out.is_empty())
+        let has_room =
+            (can_go_on && !self.out.is_full()) || (self.awaits_drain && self.out.is_empty());
+        has_room && !self.has_ended
     }
 
     /// When to poll, if nothing happens before: a time since power-on.
@@ -227,8 +241,21 @@ impl Session {
         self.program.as_ref().is_some_and(|program| !program.is_typed())
     }
 
+    /// The command that is running, as others may read it.
+    #[must_use]
+    pub fn doing(&self) -> Option<&str> {
+        self.task.as_ref().map(|_| self.doing.as_str())
+    }
+
+    /// Whether the session is over: nothing happens in it any more, but its output may wait.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
     /// Ends the session: gives up what runs, and lets go of what it holds.
-    pub fn close(mut self, host: &mut dyn Host, now: Duration) {
+    pub fn close(&mut self, host: &mut dyn Host, now: Duration) {
+        self.has_ended = true;
         if let Some(mut task) = self.task.take() {
             task.interrupt(&mut self.context(host, now));
         }
@@ -289,7 +316,11 @@ impl Session {
             }
             return Progress::Waiting;
         }
-        match self.editor.poll(&mut self.input, &mut self.out, host, now) {
+        if self.lifetime == Lifetime::Script {
+            self.has_ended = true;
+            return Progress::Waiting;
+        }
+        match self.editor.poll(&mut self.input, &mut self.out, (host, &self.user), now) {
             None => return Progress::Waiting,
             Some(Typed::Nothing) => {}
             Some(Typed::Line(line)) => self.program = Some(Program::new(Origin::Typed, &line)),
@@ -371,8 +402,12 @@ impl Session {
             _ = writeln!(self.out, "{PROMPT}{command}");
         }
         match start(command, &mut self.context(host, now)) {
-            Ok(Flow::Done) => {}
-            Ok(Flow::Wait(task)) => self.task = Some(task),
+            Ok((Flow::Done, _)) => {}
+            Ok((Flow::Wait(task), text)) => {
+                self.task = Some(task);
+                self.doing = text;
+            }
+            Ok((Flow::Logout, _)) => self.has_ended = true,
             Err(error) => self.fail(&error),
         }
     }
@@ -410,9 +445,12 @@ impl Session {
             input: &mut self.input,
             now,
             session: self.id,
+            user: &self.user,
+            lifetime: self.lifetime,
             settings: &mut self.settings,
             places: &mut self.places,
             history: self.editor.history(),
+            terminal: self.terminal,
             display,
             size: self.editor.size(),
             progress_line: if is_watched { ProgressLine::Rewritten } else { ProgressLine::Silent },
@@ -422,8 +460,8 @@ impl Session {
     }
 }
 
-/// Runs one command until it is done or has to wait.
-fn start(command: &str, context: &mut Context<'_>) -> Result<Flow, Error> {
+/// Runs one command until it is done or has to wait, if the user may; answers also with the command as others may read it.
+fn start(command: &str, context: &mut Context<'_>) -> Result<(Flow, String), Error> {
     let words = words::split(command)?;
     let Some((found, used)) = command::find(&words) else {
         // `--help` explains a group, too.
@@ -432,27 +470,39 @@ fn start(command: &str, context: &mut Context<'_>) -> Result<Flow, Error> {
     let words = words.get(used..).unwrap_or_default();
     if words.first().is_some_and(|word| word == "--help") {
         commands::explain(context.out, found)?;
-        return Ok(Flow::Done);
+        return Ok((Flow::Done, String::new()));
     }
-    match Arguments::parse(found, words) {
-        Ok(mut arguments) => {
-            if let Some(exchange) = &mut context.exchange {
-                if exchange.listings() == Listings::Json
-                    && let Some(json) = found.switch(Switch::JSON.name)
-                {
-                    arguments.imply(json);
-                }
-                exchange.answers(arguments.format());
-            }
-            (found.run)(context, &arguments)
-        }
+    let mut arguments = match Arguments::parse(found, words) {
+        Ok(arguments) => arguments,
         // Who has begun a command and does not know how it goes on.
         Err(_) if words.iter().any(|word| word == "--help") => {
             commands::explain(context.out, found)?;
-            Ok(Flow::Done)
+            return Ok((Flow::Done, String::new()));
         }
-        Err(error) => Err(error),
+        Err(error) => return Err(error),
+    };
+    if let Some(exchange) = &mut context.exchange {
+        if exchange.listings() == Listings::Json
+            && let Some(json) = found.switch(Switch::JSON.name)
+        {
+            arguments.imply(json);
+        }
+        exchange.answers(arguments.format());
     }
+    let text = access::public(found, &arguments);
+    match access::check(found, &arguments, context.user, context.host) {
+        Ok(()) if found.needs.is_for_changes() => {
+            context.host.registry_mut().note(context.session, Note::Command(&text));
+        }
+        Ok(()) => {}
+        Err(error) => {
+            if matches!(error, Error::Forbidden(_)) {
+                context.host.registry_mut().note(context.session, Note::Refused(&text));
+            }
+            return Err(error);
+        }
+    }
+    Ok(((found.run)(context, &arguments)?, text))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub(crate) mod end;
 pub(crate) mod expect;
 pub(crate) mod jobs;
 pub(crate) mod log;
+pub(crate) mod passwd;
 pub(crate) mod send;
 pub(crate) mod sleep;
 pub(crate) mod wait;

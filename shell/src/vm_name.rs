@@ -1,5 +1,6 @@
 //! Which VM a word means. Ids and names are accepted wherever a VM is named.
 
+use crate::access::User;
 use crate::amount;
 use crate::error::Error;
 use crate::host::{Host, VmId, VmSummary};
@@ -10,9 +11,9 @@ use alloc::vec::Vec;
 /// An error lists at most so many VMs.
 const LISTED: usize = 8;
 
-/// The VM whose id or name is `word`. An id goes first, should a name look like one.
-pub(crate) fn resolve(host: &dyn Host, word: &str) -> Result<VmSummary, Error> {
-    let mut vms = host.vms();
+/// The VM whose id or name is `word`, among those that the user may look at. An id goes first, should a name look like one.
+pub(crate) fn resolve(user: &User, host: &dyn Host, word: &str) -> Result<VmSummary, Error> {
+    let mut vms = user.vms(host);
     let id = word.parse().ok().map(VmId);
     let found = vms
         .iter()

@@ -1,6 +1,7 @@
 //! `image list`, and `config list`, `show` and `check`.
 
 use super::print;
+use crate::access::{Needs, Role};
 use crate::amount::{About, Bytes};
 use crate::arguments::Arguments;
 use crate::command::{Command, Count, Flow, Kind, Parameter, Switch};
@@ -21,6 +22,7 @@ const CHECK_SUMMARY: &str = "validate a configuration, without creating anything
 pub(super) const COMMANDS: &[Command] = &[
     Command {
         path: &["image", "list"],
+        needs: Needs::Machine(Role::Viewer),
         parameters: &[],
         options: &[Switch::JSON],
         summary: "list the images that VMs can boot",
@@ -32,6 +34,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["config", "list"],
+        needs: Needs::Machine(Role::Viewer),
         parameters: &[],
         options: &[Switch::JSON],
         summary: "list the VM configurations",
@@ -42,6 +45,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["config", "show"],
+        needs: Needs::Machine(Role::Viewer),
         parameters: &[CONFIG],
         options: &[],
         summary: "show a configuration as it is written",
@@ -51,6 +55,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["config", "check"],
+        needs: Needs::Machine(Role::Viewer),
         parameters: &[CONFIG],
         options: &[],
         summary: CHECK_SUMMARY,
@@ -60,6 +65,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["vm", "check"],
+        needs: Needs::Machine(Role::Viewer),
         parameters: &[CONFIG],
         options: &[],
         summary: CHECK_SUMMARY,

@@ -1,11 +1,13 @@
 //! `vm console` and `vm log`.
 
 use super::{VM, parse_count};
+use crate::access::{self, Needs, Role};
 use crate::arguments::Arguments;
 use crate::command::{Command, Flow, Kind, Switch};
 use crate::context::{Context, Display};
 use crate::error::Error;
 use crate::escape_key::EscapeKey;
+use crate::host::Attendance;
 use crate::task::attach::Attach;
 use crate::task::console_log::ConsoleLog;
 use crate::vm_name;
@@ -18,20 +20,32 @@ const LOG_SUMMARY: &str = "show the recent output of a VM's console";
 pub(super) const COMMANDS: &[Command] = &[
     Command {
         path: &["vm", "console"],
+        needs: Needs::Vm(Role::Viewer),
         parameters: &[VM],
-        options: &[Switch {
-            name: "--escape",
-            value: Some(("KEY", Kind::Value)),
-            help: "the key that leaves, such as ^] or ^A; Ctrl-\\ unless given or set",
-        }],
+        options: &[
+            Switch {
+                name: "--escape",
+                value: Some(("KEY", Kind::Value)),
+                help: "the key that leaves, such as ^] or ^A; Ctrl-\\ unless given or set",
+            },
+            Switch {
+                name: "--take",
+                value: None,
+                help: "take the keyboard from whoever types on it",
+            },
+            Switch { name: "--watch", value: None, help: "leave the keyboard to others" },
+        ],
         summary: "attach to a VM's console",
         details: "What it printed lately is shown first. All keys go to the guest, also Ctrl-C; only Ctrl-\\ leaves \
-                  ('set escape' changes it). When the guest stops, the reason is shown and the shell is back.",
+                  ('set escape' changes it). When the guest stops, the reason is shown and the shell is back. Any number \
+                  of sessions may watch; one of them types: the first, until it leaves or another one takes the keyboard. \
+                  Who types needs the role operator on the VM, others only watch.",
         example: "vm console linux --escape ^]",
         run: console,
     },
     Command {
         path: &["vm", "log"],
+        needs: Needs::Vm(Role::Viewer),
         parameters: &[VM],
         options: &[LINES],
         summary: LOG_SUMMARY,
@@ -41,6 +55,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["console", "log"],
+        needs: Needs::Vm(Role::Viewer),
         parameters: &[VM],
         options: &[LINES],
         summary: LOG_SUMMARY,
@@ -51,19 +66,29 @@ pub(super) const COMMANDS: &[Command] = &[
 ];
 
 fn console(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error> {
-    let vm = vm_name::resolve(context.host, arguments.required(0)?)?;
+    let vm = vm_name::resolve(context.user, context.host, arguments.required(0)?)?;
     let key = match arguments.option("--escape") {
         Some(key) => Some(EscapeKey::parse(key)?),
         // A program ends its connection, and all bytes are the guest's.
         None if context.display == Display::Program => None,
         None => Some(context.settings.escape),
     };
-    let attach = Attach::begin(context, vm.id, vm.title(), key)?;
+    let may_type = context.user.role_on(&vm.name) >= Some(Role::Operator);
+    let wish = match (arguments.option("--take"), arguments.option("--watch")) {
+        (Some(_), Some(_)) => return Err(Error::new("write --take or --watch, not both")),
+        (Some(_), None) => {
+            access::require(context.user, Role::Operator, &vm.name, "vm console --take")?;
+            Attendance::Take
+        }
+        (None, None) if may_type => Attendance::Type,
+        (None, _) => Attendance::Watch,
+    };
+    let attach = Attach::begin(context, vm.id, vm.title(), key, wish)?;
     Ok(Flow::Wait(Box::new(attach)))
 }
 
 fn log(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error> {
-    let vm = vm_name::resolve(context.host, arguments.required(0)?)?;
+    let vm = vm_name::resolve(context.user, context.host, arguments.required(0)?)?;
     let lines =
         arguments.option("--lines").map(|value| parse_count("--lines", value)).transpose()?;
     let end = context.host.console_end(vm.id);

@@ -1,6 +1,7 @@
 //! `disk list` and `disk info`.
 
 use super::print;
+use crate::access::{Needs, Role};
 use crate::amount::About;
 use crate::arguments::Arguments;
 use crate::command::{Command, Count, Flow, Kind, Parameter, Switch};
@@ -18,6 +19,7 @@ use core::fmt::{self, Write};
 pub(super) const COMMANDS: &[Command] = &[
     Command {
         path: &["disk", "list"],
+        needs: Needs::Machine(Role::Viewer),
         parameters: &[],
         options: &[Switch::JSON],
         summary: "list the disks of the host and their partitions",
@@ -28,6 +30,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["disk", "info"],
+        needs: Needs::Machine(Role::Viewer),
         parameters: &[Parameter { name: "DISK", count: Count::One, kind: Kind::Disk }],
         options: &[Switch::JSON],
         summary: "show everything about a disk of the host",

@@ -1,6 +1,7 @@
 //! `help`, and the reference in `docs/shell.md`.
 
 use super::GROUPS;
+use crate::access::{Needs, User};
 use crate::arguments::Arguments;
 use crate::command::{self, Command, Count, Flow, Kind, Parameter};
 use crate::context::Context;
@@ -15,10 +16,11 @@ const WIDTH: usize = 78;
 
 pub(super) const COMMANDS: &[Command] = &[Command {
     path: &["help"],
+    needs: Needs::Login,
     parameters: &[Parameter { name: "COMMAND", count: Count::Any, kind: Kind::Command }],
     options: &[],
     summary: "list all commands, or explain one",
-    details: "Any command explains itself with --help, too.",
+    details: "Any command explains itself with --help, too. The list has those that you may use.",
     example: "help vm create",
     run: help,
 }];
@@ -26,7 +28,7 @@ pub(super) const COMMANDS: &[Command] = &[Command {
 fn help(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error> {
     let words = arguments.words(0);
     if words.is_empty() {
-        list_all(context.out)?;
+        list_all(context.out, context.user)?;
         return Ok(Flow::Done);
     }
     match command::find(words) {
@@ -42,10 +44,20 @@ fn help(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error>
     Ok(Flow::Done)
 }
 
-fn list_all(out: &mut Output) -> fmt::Result {
+/// What the user may not use at all is left out.
+fn list_all(out: &mut Output, user: &User) -> fmt::Result {
     for group in GROUPS {
-        writeln!(out, "{}:", group.title)?;
-        list(out, group.parts.iter().copied().flatten())?;
+        let mut commands = group
+            .parts
+            .iter()
+            .copied()
+            .flatten()
+            .filter(|command| user.can_use(command))
+            .peekable();
+        if commands.peek().is_some() {
+            writeln!(out, "{}:", group.title)?;
+            list(out, commands)?;
+        }
     }
     writeln!(out, "'help COMMAND' explains one. ';' separates commands, Tab completes words.")
 }
@@ -64,6 +76,9 @@ pub(crate) fn explain(out: &mut Output, command: &Command) -> fmt::Result {
     paragraph(out, "  ", command.details)?;
     for option in command.options {
         writeln!(out, "  {:20} {}", option.usage(), option.help)?;
+    }
+    if command.needs != Needs::Login {
+        writeln!(out, "  {}", command.needs)?;
     }
     writeln!(out, "Example: {}", command.example)
 }
@@ -104,6 +119,7 @@ fn reference() -> String {
             if !command.details.is_empty() {
                 text.push_str(&format!(" {}", command.details));
             }
+            text.push_str(&format!(" {}", command.needs));
             text.push('\n');
             if !command.options.is_empty() {
                 text.push('\n');

@@ -1,6 +1,7 @@
 //! `vm create`, `start`, `pause`, `resume`, `stop`, `reset` and `destroy`.
 
 use super::VMS;
+use crate::access::{Needs, Role};
 use crate::amount;
 use crate::arguments::Arguments;
 use crate::command::{Command, Count, Flow, Kind, Parameter, Switch};
@@ -23,6 +24,7 @@ const KEYS: &[&str] = &["memory=", "vcpus=", "cmdline=", "kernel=", "initrd="];
 pub(super) const COMMANDS: &[Command] = &[
     Command {
         path: &["vm", "create"],
+        needs: Needs::Machine(Role::Operator),
         parameters: &[
             Parameter { name: "CONFIG", count: Count::One, kind: Kind::Config },
             Parameter { name: "KEY=VALUE", count: Count::Any, kind: Kind::Assignment(KEYS) },
@@ -40,6 +42,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["vm", "start"],
+        needs: Needs::Vm(Role::Operator),
         parameters: &[VMS],
         options: &[],
         summary: "start VMs that are created",
@@ -49,6 +52,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["vm", "pause"],
+        needs: Needs::Vm(Role::Operator),
         parameters: &[VMS],
         options: &[],
         summary: "stop the CPUs and clocks of VMs for a while",
@@ -58,6 +62,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["vm", "resume"],
+        needs: Needs::Vm(Role::Operator),
         parameters: &[VMS],
         options: &[],
         summary: "let paused VMs go on",
@@ -67,6 +72,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["vm", "stop"],
+        needs: Needs::Vm(Role::Operator),
         parameters: &[VMS],
         options: &[
             Switch {
@@ -88,6 +94,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["vm", "reset"],
+        needs: Needs::Vm(Role::Operator),
         parameters: &[VMS],
         options: &[],
         summary: "reload VMs from their images, without asking the guests",
@@ -98,6 +105,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["vm", "destroy"],
+        needs: Needs::Machine(Role::Operator),
         parameters: &[VMS],
         options: &[Switch {
             name: "--force",
@@ -156,7 +164,7 @@ fn destroy(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Err
     };
     if urgency == Urgency::Normal {
         for word in arguments.words(0) {
-            let vm = vm_name::resolve(context.host, word)?;
+            let vm = vm_name::resolve(context.user, context.host, word)?;
             if matches!(vm.state, VmState::Running | VmState::Paused) {
                 return Err(Error::new(format!(
                     "{} is {}: 'vm stop {word}' stops it, 'vm destroy {word} --force' destroys it as it is",
@@ -181,7 +189,7 @@ fn resume(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Erro
 fn resolve(context: &Context<'_>, arguments: &Arguments) -> Result<Vec<VmId>, Error> {
     let mut vms = Vec::new();
     for word in arguments.words(0) {
-        let vm = vm_name::resolve(context.host, word)?.id;
+        let vm = vm_name::resolve(context.user, context.host, word)?.id;
         if !vms.contains(&vm) {
             vms.push(vm);
         }

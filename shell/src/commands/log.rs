@@ -1,6 +1,7 @@
 //! `log level` and `log show`.
 
 use super::parse_count;
+use crate::access::{Needs, Role};
 use crate::arguments::Arguments;
 use crate::command::{Command, Count, Flow, Kind, Parameter, Switch};
 use crate::context::Context;
@@ -15,6 +16,7 @@ const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
 pub(super) const COMMANDS: &[Command] = &[
     Command {
         path: &["log", "level"],
+        needs: Needs::Machine(Role::Admin),
         parameters: &[Parameter {
             name: "LEVEL",
             count: Count::Optional,
@@ -28,6 +30,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["log", "show"],
+        needs: Needs::Machine(Role::Viewer),
         parameters: &[],
         options: &[
             Switch {

@@ -1,6 +1,7 @@
 //! `cpu list`, `mem`, `version`, `uptime`, `poweroff` and `reboot`.
 
 use super::{print, print_json};
+use crate::access::{Needs, Role};
 use crate::amount::{About, Clock, counted};
 use crate::arguments::{Arguments, Format};
 use crate::command::{Command, Flow, Switch};
@@ -21,6 +22,7 @@ use serde::Serialize;
 pub(super) const COMMANDS: &[Command] = &[
     Command {
         path: &["cpu", "list"],
+        needs: Needs::Machine(Role::Viewer),
         parameters: &[],
         options: &[Switch::JSON],
         summary: "list the physical CPUs",
@@ -31,6 +33,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["mem"],
+        needs: Needs::Machine(Role::Viewer),
         parameters: &[],
         options: &[Switch::JSON],
         summary: "show where the memory is",
@@ -40,6 +43,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["version"],
+        needs: Needs::Login,
         parameters: &[],
         options: &[Switch::JSON],
         summary: "show what this is and on what it runs",
@@ -49,6 +53,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["uptime"],
+        needs: Needs::Login,
         parameters: &[],
         options: &[Switch::JSON],
         summary: "show the time since power-on",
@@ -58,6 +63,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["poweroff"],
+        needs: Needs::Machine(Role::Admin),
         parameters: &[],
         options: &[],
         summary: "turn the machine off, with all VMs",
@@ -67,6 +73,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["reboot"],
+        needs: Needs::Machine(Role::Admin),
         parameters: &[],
         options: &[],
         summary: "restart the machine, with all VMs",

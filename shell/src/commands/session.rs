@@ -1,5 +1,6 @@
-//! `history`, `echo`, `sleep`, `set escape`, `clear`, `exit` and `on-error`.
+//! `history`, `echo`, `sleep`, `set escape`, `clear`, `logout`, `exit` and `on-error`.
 
+use crate::access::{Needs, Role};
 use crate::amount;
 use crate::arguments::Arguments;
 use crate::command::{Command, Count, Flow, Kind, Parameter};
@@ -8,6 +9,7 @@ use crate::error::Error;
 use crate::escape_key::EscapeKey;
 use crate::output::Column;
 use crate::program::Policy;
+use crate::session::Lifetime;
 use crate::task::end::{End, Ending};
 use crate::task::sleep::Sleep;
 use alloc::boxed::Box;
@@ -20,6 +22,7 @@ const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
 pub(super) const COMMANDS: &[Command] = &[
     Command {
         path: &["history"],
+        needs: Needs::Login,
         parameters: &[],
         options: &[],
         summary: "list the lines typed in this session",
@@ -29,6 +32,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["clear"],
+        needs: Needs::Login,
         parameters: &[],
         options: &[],
         summary: "clear the terminal",
@@ -38,6 +42,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["set", "escape"],
+        needs: Needs::Login,
         parameters: &[Parameter { name: "KEY", count: Count::One, kind: Kind::Value }],
         options: &[],
         summary: "change the key that leaves consoles, for this session",
@@ -47,6 +52,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["echo"],
+        needs: Needs::Login,
         parameters: &[Parameter { name: "WORD", count: Count::Any, kind: Kind::Text }],
         options: &[],
         summary: "print words",
@@ -56,6 +62,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["sleep"],
+        needs: Needs::Login,
         parameters: &[Parameter { name: "DURATION", count: Count::One, kind: Kind::Value }],
         options: &[],
         summary: "wait for a while",
@@ -65,6 +72,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["on-error"],
+        needs: Needs::Login,
         parameters: &[
             Parameter {
                 name: "POLICY",
@@ -81,7 +89,18 @@ pub(super) const COMMANDS: &[Command] = &[
         run: on_error,
     },
     Command {
+        path: &["logout"],
+        needs: Needs::Login,
+        parameters: &[],
+        options: &[],
+        summary: "end this session",
+        details: "Ctrl-D in an empty line does the same. At a serial port that asks for no login there is nothing to end.",
+        example: "logout",
+        run: logout,
+    },
+    Command {
         path: &["exit"],
+        needs: Needs::Machine(Role::Admin),
         parameters: &[Parameter { name: "CODE", count: Count::One, kind: Kind::Value }],
         options: &[],
         summary: "end the emulator with an exit status, 0 to 255",
@@ -141,6 +160,13 @@ fn on_error(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Er
 fn exit(_: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error> {
     let code = parse_code(arguments.required(0)?)?;
     Ok(Flow::Wait(Box::new(Ending::new(End::Exit(code)))))
+}
+
+fn logout(context: &mut Context<'_>, _: &Arguments) -> Result<Flow, Error> {
+    match context.lifetime {
+        Lifetime::Login | Lifetime::Script => Ok(Flow::Logout),
+        Lifetime::Machine => Err(Error::new("nobody has logged in here: there is nothing to end")),
+    }
 }
 
 fn parse_code(text: &str) -> Result<u8, Error> {

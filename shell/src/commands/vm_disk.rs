@@ -1,6 +1,7 @@
 //! `vm disk list`, `vm disk attach` and `vm disk detach`.
 
 use super::{VM, print};
+use crate::access::{Needs, Role};
 use crate::amount::About;
 use crate::arguments::Arguments;
 use crate::command::{Command, Count, Flow, Kind, Parameter, Switch};
@@ -20,6 +21,7 @@ use core::fmt::{self, Write};
 pub(super) const COMMANDS: &[Command] = &[
     Command {
         path: &["vm", "disk", "list"],
+        needs: Needs::Vm(Role::Viewer),
         parameters: &[VM],
         options: &[Switch::JSON],
         summary: "list the disks of a VM, and its empty slots for disks",
@@ -30,6 +32,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["vm", "disk", "attach"],
+        needs: Needs::Machine(Role::Admin),
         parameters: &[VM, Parameter { name: "BACKING", count: Count::One, kind: Kind::Backing }],
         options: &[
             Switch { name: "--readonly", value: None, help: "the guest may only read it" },
@@ -47,6 +50,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["vm", "disk", "detach"],
+        needs: Needs::Machine(Role::Admin),
         parameters: &[VM, Parameter { name: "SLOT", count: Count::One, kind: Kind::Value }],
         options: &[],
         summary: "take a disk from a VM, also while it runs",
@@ -58,7 +62,7 @@ pub(super) const COMMANDS: &[Command] = &[
 ];
 
 fn list(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error> {
-    let vm = vm_name::resolve(context.host, arguments.required(0)?)?;
+    let vm = vm_name::resolve(context.user, context.host, arguments.required(0)?)?;
     let slots = context.host.vm_disks(vm.id)?;
     print(context, arguments, &slots, |context, slots| {
         if slots.is_empty() {
@@ -97,7 +101,7 @@ pub(super) fn print_slots(out: &mut Output, slots: &[DiskSlotSummary]) -> fmt::R
 }
 
 fn attach(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error> {
-    let vm = vm_name::resolve(context.host, arguments.required(0)?)?;
+    let vm = vm_name::resolve(context.user, context.host, arguments.required(0)?)?;
     let request = AttachRequest {
         backing: arguments.required(1)?.into(),
         slot: arguments.option("--slot").map(Into::into),
@@ -111,7 +115,7 @@ fn attach(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Erro
 }
 
 fn detach(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error> {
-    let vm = vm_name::resolve(context.host, arguments.required(0)?)?;
+    let vm = vm_name::resolve(context.user, context.host, arguments.required(0)?)?;
     let job = context.host.vm_disk_detach(vm.id, arguments.required(1)?)?;
     Ok(Flow::Wait(Box::new(Jobs::one(job))))
 }

@@ -1,6 +1,7 @@
 //! `vm info` and `vm why`.
 
 use super::{VM, print, vm_disk};
+use crate::access::{Needs, Role};
 use crate::amount::{About, Bytes, Clock, Stamp};
 use crate::arguments::Arguments;
 use crate::command::{Command, Flow, Switch};
@@ -23,6 +24,7 @@ const PER_LINE: usize = 3;
 pub(super) const COMMANDS: &[Command] = &[
     Command {
         path: &["vm", "info"],
+        needs: Needs::Vm(Role::Viewer),
         parameters: &[VM],
         options: &[Switch::JSON],
         summary: "show everything about a VM",
@@ -32,6 +34,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["vm", "why"],
+        needs: Needs::Vm(Role::Viewer),
         parameters: &[VM],
         options: &[Switch::JSON],
         summary: "tell why a VM crashed",
@@ -43,7 +46,7 @@ pub(super) const COMMANDS: &[Command] = &[
 ];
 
 fn info(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error> {
-    let vm = vm_name::resolve(context.host, arguments.required(0)?)?;
+    let vm = vm_name::resolve(context.user, context.host, arguments.required(0)?)?;
     let info = context.host.vm_info(vm.id)?;
     print(context, arguments, &info, |context, info| Ok(print_info(context.out, info)?))?;
     Ok(Flow::Done)
@@ -163,7 +166,7 @@ fn print_devices(out: &mut Output, info: &VmInfo) -> fmt::Result {
 }
 
 fn why(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error> {
-    let vm = vm_name::resolve(context.host, arguments.required(0)?)?;
+    let vm = vm_name::resolve(context.user, context.host, arguments.required(0)?)?;
     let record = context.host.why(vm.id)?;
     print(context, arguments, &record, |context, record| {
         match record {

@@ -1,6 +1,7 @@
 //! `vm list` and `vcpu list`.
 
 use super::print;
+use crate::access::{Needs, Role};
 use crate::amount::{Bytes, Clock};
 use crate::arguments::Arguments;
 use crate::command::{Command, Count, Flow, Kind, Parameter, Switch};
@@ -18,6 +19,7 @@ use core::time::Duration;
 pub(super) const COMMANDS: &[Command] = &[
     Command {
         path: &["vm", "list"],
+        needs: Needs::Vm(Role::Viewer),
         parameters: &[],
         options: &[Switch::JSON],
         summary: "list all VMs",
@@ -28,6 +30,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["vcpu", "list"],
+        needs: Needs::Vm(Role::Viewer),
         parameters: &[Parameter { name: "VM", count: Count::Optional, kind: Kind::Vm }],
         options: &[Switch::JSON],
         summary: "list the vCPUs of all VMs, or of one",
@@ -38,7 +41,7 @@ pub(super) const COMMANDS: &[Command] = &[
 ];
 
 fn list(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error> {
-    let vms = context.host.vms();
+    let vms = context.user.vms(context.host);
     print(context, arguments, &vms, |context, vms| {
         let columns = [
             Column("ID", 0),
@@ -71,10 +74,11 @@ fn row(vm: &VmSummary) -> Vec<String> {
 
 fn vcpus(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error> {
     let vm = match arguments.word(0) {
-        Some(word) => Some(vm_name::resolve(context.host, word)?.id),
+        Some(word) => Some(vm_name::resolve(context.user, context.host, word)?.id),
         None => None,
     };
-    let vcpus = context.host.vcpus(vm);
+    let mut vcpus = context.host.vcpus(vm);
+    vcpus.retain(|vcpu| context.user.role_on(&vcpu.vm_name).is_some());
     print(context, arguments, &vcpus, |context, vcpus| {
         let headers = ["VM", "VCPU", "STATE", "CPU", "AFFINITY", "WEIGHT", "CPU TIME", "EXITS"];
         let rows: Vec<Vec<String>> = vcpus.iter().map(vcpu_row).collect();

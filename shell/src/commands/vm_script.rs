@@ -1,6 +1,7 @@
 //! `vm wait`, `vm send` and `vm expect`: what scripts drive guests with.
 
 use super::VM;
+use crate::access::{Needs, Role};
 use crate::amount;
 use crate::arguments::Arguments;
 use crate::command::{Command, Count, Flow, Kind, Parameter, Switch};
@@ -34,6 +35,7 @@ const fn timeout(help: &'static str) -> Switch {
 pub(super) const COMMANDS: &[Command] = &[
     Command {
         path: &["vm", "wait"],
+        needs: Needs::Vm(Role::Viewer),
         parameters: &[VM],
         options: &[
             Switch {
@@ -51,6 +53,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["vm", "send"],
+        needs: Needs::Vm(Role::Operator),
         parameters: &[VM, TEXT],
         options: &[timeout("how long the guest has to read it; 10s unless given")],
         summary: "type text on a VM's console",
@@ -60,6 +63,7 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["vm", "expect"],
+        needs: Needs::Vm(Role::Viewer),
         parameters: &[VM, TEXT],
         options: &[timeout("how long to wait before it is an error; 60s unless given")],
         summary: "wait until a VM's console shows a text",
@@ -72,7 +76,7 @@ pub(super) const COMMANDS: &[Command] = &[
 ];
 
 fn wait(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error> {
-    let vm = vm_name::resolve(context.host, arguments.required(0)?)?;
+    let vm = vm_name::resolve(context.user, context.host, arguments.required(0)?)?;
     let states = match arguments.option("--state") {
         Some(states) => states.split(',').map(parse_state).collect::<Result<Vec<_>, _>>()?,
         None => alloc::vec![VmState::Stopped],
@@ -95,7 +99,7 @@ fn parse_state(name: &str) -> Result<VmState, Error> {
 }
 
 fn send(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error> {
-    let vm = vm_name::resolve(context.host, arguments.required(0)?)?;
+    let vm = vm_name::resolve(context.user, context.host, arguments.required(0)?)?;
     let timeout = duration(arguments, SEND_TIMEOUT)?;
     Ok(Flow::Wait(Box::new(Send {
         vm: vm.id,
@@ -108,7 +112,7 @@ fn send(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error>
 }
 
 fn expect(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error> {
-    let vm = vm_name::resolve(context.host, arguments.required(0)?)?;
+    let vm = vm_name::resolve(context.user, context.host, arguments.required(0)?)?;
     let wanted = arguments.required(1)?;
     let pattern = quoted::bytes(wanted)?;
     if pattern.is_empty() || pattern.len() > MAX_PATTERN {

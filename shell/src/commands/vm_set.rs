@@ -1,6 +1,7 @@
 //! `vm set`.
 
 use super::{VM, parse_count};
+use crate::access::{Needs, Role};
 use crate::amount;
 use crate::arguments::Arguments;
 use crate::command::{Command, Count, Flow, Kind, Parameter};
@@ -16,6 +17,7 @@ const MAX_WEIGHT: u64 = 10_000;
 
 pub(super) const COMMANDS: &[Command] = &[Command {
     path: &["vm", "set"],
+    needs: Needs::Machine(Role::Admin),
     parameters: &[
         VM,
         Parameter {
@@ -34,7 +36,7 @@ pub(super) const COMMANDS: &[Command] = &[Command {
 }];
 
 fn set(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Error> {
-    let vm = vm_name::resolve(context.host, arguments.required(0)?)?;
+    let vm = vm_name::resolve(context.user, context.host, arguments.required(0)?)?;
     let mut settings = VmSettings::default();
     for word in arguments.words(1) {
         match word.split_once('=') {

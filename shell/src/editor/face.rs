@@ -23,6 +23,8 @@ pub(super) enum Face {
     Unknown,
     /// Lines of text, with the cursor at the end.
     Plain,
+    /// Whole lines, which the other end has shown already.
+    Lines,
     /// A VT100.
     Terminal(Noline),
 }
@@ -52,7 +54,7 @@ impl Face {
                 noline.send(line.after_cursor().chars().map(|_| LEFT));
                 noline.run(out);
             }
-            Self::Plain | Self::Unknown => {
+            Self::Plain | Self::Lines | Self::Unknown => {
                 out.raw(PROMPT.as_bytes());
                 out.raw(line.text().as_bytes());
             }
@@ -105,6 +107,7 @@ impl Face {
         match self {
             Self::Terminal(noline) => noline.send(bytes.iter().copied()),
             Self::Plain | Self::Unknown => out.raw(bytes),
+            Self::Lines => {}
         }
     }
 
@@ -114,6 +117,7 @@ impl Face {
             match self {
                 Self::Terminal(noline) => noline.send([BACKSPACE]),
                 Self::Plain | Self::Unknown => out.raw(b"\x08 \x08"),
+                Self::Lines => {}
             }
         }
     }
@@ -157,6 +161,10 @@ impl Face {
                 out.raw(b"\r\n");
                 Some(Outcome::Line(line.take()))
             }
+            Self::Lines => {
+                out.control(b"", Column::First);
+                Some(Outcome::Line(line.take()))
+            }
         }
     }
 
@@ -170,7 +178,7 @@ impl Face {
                 noline.send([ABORT]);
                 self.outcome(out)
             }
-            Self::Plain | Self::Unknown => {
+            Self::Plain | Self::Lines | Self::Unknown => {
                 out.raw(b"^C\r\n");
                 Some(Outcome::Aborted)
             }
@@ -181,7 +189,7 @@ impl Face {
     pub(super) fn outcome(&mut self, out: &mut Output) -> Option<Outcome> {
         match self {
             Self::Terminal(noline) => noline.run(out),
-            Self::Plain | Self::Unknown => Some(Outcome::Aborted),
+            Self::Plain | Self::Lines | Self::Unknown => Some(Outcome::Aborted),
         }
     }
 

@@ -1,5 +1,7 @@
 //! VM consoles, as the shell reads and writes them.
 
+use crate::session::SessionId;
+
 /// A place in everything that a VM's console ever printed, in bytes from its creation.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Cursor(pub u64);
@@ -9,13 +11,15 @@ impl Cursor {
     pub const OLDEST: Self = Self(0);
 }
 
-/// Who types on a console.
+/// What a session wants of a console.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Keyboard {
-    /// This session.
-    Yours,
-    /// Another one.
-    Taken,
+pub enum Attendance {
+    /// To see what it prints.
+    Watch,
+    /// To type as well, if nobody else does.
+    Type,
+    /// To type instead of whoever does.
+    Take,
 }
 
 /// What a session learns when it attaches to a console.
@@ -23,8 +27,8 @@ pub enum Keyboard {
 pub struct ConsoleInfo {
     /// The end of the console's output at this moment: what is before it is a replay.
     pub end: Cursor,
-    /// Who types.
-    pub keyboard: Keyboard,
+    /// Who has the keyboard.
+    pub holder: Option<SessionId>,
 }
 
 /// What one read of a console gave.

@@ -1,6 +1,6 @@
 use crate::error::Error;
 use crate::host::{Cursor, Host, LogLevel, LogLine, VmId, VmState};
-use crate::session::SessionId;
+use crate::session::{Lifetime, Options, SessionId, TerminalKind};
 use crate::terminal_size::TerminalSize;
 use crate::testing::fake_host::{FakeHost, crash};
 use crate::testing::noise::Noise;
@@ -565,7 +565,7 @@ fn who_only_watches_or_is_no_terminal_has_no_say_in_the_size() {
     user.types("vm console 1\r");
     assert_eq!(user.host.orders, [""; 0]);
     let mut user = User::vt100(FakeHost::with_two(), 30, 100);
-    user.host.vms[0].watchers.push(SessionId(7));
+    user.host.vms[0].holder = Some(SessionId(7));
     user.types("vm console 1\r");
     assert_eq!(user.host.orders, [""; 0]);
 }
@@ -625,10 +625,10 @@ fn a_guest_that_reads_nothing_holds_no_user() {
 #[test]
 fn only_the_first_session_types() {
     let mut user = user();
-    user.host.console_open(VmId(1), crate::session::SessionId(9)).unwrap();
-    assert!(
-        user.types("vm console 1\r").contains("leaves; you only watch, another session types\r\n")
-    );
+    user.host
+        .console_open(VmId(1), crate::session::SessionId(9), crate::host::Attendance::Type)
+        .unwrap();
+    assert!(user.types("vm console 1\r").contains("leaves; you only watch, user 9 types\r\n"));
     user.types("abc");
     assert_eq!(user.host.vm(1).typed, b"");
     assert!(user.types("\x1c").contains("detached"));
@@ -888,4 +888,135 @@ fn a_session_is_small() {
     // What it allocates is bounded by the capacities of its queues and of the history.
     let size = size_of::<crate::session::Session>();
     assert!(size < 1024, "{size}");
+}
+
+#[test]
+fn a_login_ends_by_logout_and_by_the_key_for_the_end() {
+    let anna = || User::remote(FakeHost::with_two(), crate::access::User::local());
+    for keys in ["logout\r", "\x04"] {
+        let mut user = anna();
+        assert_eq!(user.types(keys), "logout\r\n");
+        assert!(user.session.has_ended());
+        assert!(!user.session.needs_poll());
+        assert_eq!(user.types("echo on\r"), "");
+    }
+    let mut user = anna();
+    // In a line that has something, and at a serial port that nobody logs in at, the key means nothing.
+    assert!(user.types("echo a\x04\r").ends_with("a\r\nroost> "));
+    assert_eq!(answer("logout"), "error: nobody has logged in here: there is nothing to end\n");
+    let mut serial = self::user();
+    assert_eq!(serial.types("\x04"), "");
+}
+
+#[test]
+fn a_session_for_a_script_ends_with_it_and_obeys_nobody() {
+    let options = Options { lifetime: Lifetime::Script, ..Options::local(TerminalKind::Plain) };
+    let mut user = User::with_options(FakeHost::with_two(), options);
+    user.session.run_script("autostart", "vm pause linux");
+    user.session.input(b"vm stop web --force\r");
+    user.settle();
+    assert!(user.session.has_ended());
+    assert!(user.host.orders.is_empty());
+    assert_eq!(user.sees(), "roost> vm pause linux\r\n");
+}
+
+#[test]
+fn lines_that_the_other_end_has_shown_are_not_shown_again() {
+    let options = Options::local(TerminalKind::Lines);
+    let mut user = User::with_options(FakeHost::with_two(), options);
+    user.settle();
+    user.sees();
+    assert_eq!(user.types("echo\ta\n"), "a\r\nroost> ");
+}
+
+#[test]
+fn sessions_are_listed_and_ended() {
+    assert_eq!(
+        answer("session list"),
+        "ID  USER   FROM      LINK    SINCE    IDLE     LOST  DOING\n\
+         0*  local  serial    serial  0:00:00  0:00:05  0     -\n\
+         3   anna   10.0.2.2  telnet  0:00:00  0:00:05  36    vm console \\u{1b}[2J\n"
+    );
+    assert!(answer("who").ends_with("anna   10.0.2.2  0:00:00\n"));
+    let json: serde_json::Value = serde_json::from_str(&answer("session list --json")).unwrap();
+    assert_eq!(json[1]["id"], 3);
+    assert_eq!(answer("session kill 0"), "error: that is this session: 'logout' ends it\n");
+    let mut user = user();
+    assert_eq!(says(&mut user, "session kill 3"), "");
+    assert_eq!(user.host.registry.notes, ["0 Command(\"session kill 3\")", "kill 3"]);
+}
+
+#[test]
+fn the_audit_is_shown() {
+    assert_eq!(
+        answer("audit"),
+        "[9 earlier entries are no longer kept]\n    1.500000 - from 10.0.2.2: login failed\n    \
+            1.500000 anna from 10.0.2.2: login failed (7 times)\n"
+    );
+    let json: serde_json::Value = serde_json::from_str(&answer("audit --json --lines 1")).unwrap();
+    assert_eq!(json.as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_password_is_asked_for_twice_and_never_shown_or_kept() {
+    let mut user = user();
+    let seen = user.types("passwd admin\rsecret78X\x7f\rsecret78\r");
+    assert_eq!(
+        seen,
+        "passwd admin\r\nchanging the password of admin; Ctrl-C leaves it as it is\r\n\
+         new password: \r\nagain: \r\nchanged\r\nroost> "
+    );
+    let change = &user.host.registry.changes[0];
+    assert_eq!((&*change.user, &change.old, &*change.new), ("admin", &None, &b"secret78"[..]));
+    assert_eq!(user.session.history_lines(), ["passwd admin"]);
+    assert_eq!(format!("{change:?}"), "PasswordChange { user: \"admin\", .. }");
+}
+
+#[test]
+fn who_changes_the_own_password_gives_the_old_one() {
+    let anna = crate::access::User { name: "anna".into(), ..crate::access::User::local() };
+    let mut user = User::remote(FakeHost::with_two(), anna);
+    let seen = user.types("passwd\rbefore\rafterwards\rafterwards\r");
+    assert!(seen.contains("old password: \r\nnew password: \r\nagain: \r\nchanged"), "{seen}");
+    assert_eq!(user.host.registry.changes[0].old.as_deref(), Some(&b"before"[..]));
+}
+
+#[test]
+fn a_password_that_is_not_meant_changes_nothing() {
+    for (keys, why) in [
+        ("short\r", "error: a password has at least 8 bytes; it stays as it is"),
+        (
+            "long enough\rlong enouhg\r",
+            "error: the two are not the same; the password stays as it is",
+        ),
+        ("long eno\x03", "error: the password stays as it is"),
+    ] {
+        let mut user = user();
+        let seen = user.types(format!("passwd admin\r{keys}"));
+        assert!(seen.contains(why), "{seen}");
+        assert!(user.host.registry.changes.is_empty());
+    }
+    let long = "x".repeat(129);
+    assert!(user().types(format!("passwd admin\r{long}\r")).contains("128 bytes are the most"));
+    assert!(
+        answer("passwd nobody").contains("no user 'nobody': configs/host.toml names admin, anna")
+    );
+}
+
+#[test]
+fn a_keyboard_that_is_taken_or_comes_free_is_told() {
+    let mut user = user();
+    user.types("vm console 1\ra");
+    user.host.vm(1).holder = Some(SessionId(7));
+    assert_eq!(user.waits(SECOND), "[user 7 has taken the keyboard, you only watch]\r\n");
+    user.types("b");
+    user.host.vm(1).holder = Some(SessionId(0));
+    assert_eq!(user.waits(SECOND), "[you type now]\r\n");
+    user.types("c\x1c");
+    assert_eq!(user.host.vm(1).typed, b"ac");
+    user.host.vm(1).holder = Some(SessionId(7));
+    let seen = user.types("vm console 1\r");
+    assert!(seen.contains("; you only watch, user 7 types\r\n"), "{seen}");
+    user.types("\x1cvm console 1 --take\rd");
+    assert_eq!(user.host.vm(1).typed, b"acd");
 }

@@ -4,9 +4,10 @@ use super::{Progress, Reader, Task};
 use crate::context::{Context, Display};
 use crate::error::Error;
 use crate::escape_key::EscapeKey;
-use crate::host::{Cursor, Keyboard, VmId, VmState};
+use crate::host::{Attendance, Cursor, VmId, VmState};
 use crate::output::Column;
 use crate::replay::Replay;
+use crate::session::SessionId;
 use crate::terminal_size::TerminalSize;
 use alloc::format;
 use alloc::string::String;
@@ -33,7 +34,9 @@ pub(crate) struct Attach {
     /// What is before is replayed.
     live_from: Cursor,
     replay: Replay,
-    keyboard: Keyboard,
+    wish: Attendance,
+    /// Who types, when it was last looked at.
+    holder: Option<SessionId>,
     retry_at: Option<Duration>,
     /// The size that the session knew when it was last looked at.
     size: Option<TerminalSize>,
@@ -55,23 +58,28 @@ impl Attach {
         vm: VmId,
         title: String,
         key: Option<EscapeKey>,
+        wish: Attendance,
     ) -> Result<Self, Error> {
-        let info = context.host.console_open(vm, context.session)?;
-        let note = match (context.host.vm_state(vm), info.keyboard) {
-            (_, Keyboard::Taken) => "; you only watch, another session types",
-            (Some(VmState::Created), _) => "; it has not been started",
-            (Some(VmState::Paused), _) => "; it is paused",
-            _ => "",
+        let info = context.host.console_open(vm, context.session, wish)?;
+        let is_ours = info.holder == Some(context.session);
+        let note = match (context.host.vm_state(vm), info.holder) {
+            (_, Some(holder)) if !is_ours => {
+                format!("; you only watch, {} types", context.host.registry().title(holder))
+            }
+            (_, None) => "; you only watch".into(),
+            (Some(VmState::Created), _) => "; it has not been started".into(),
+            (Some(VmState::Paused), _) => "; it is paused".into(),
+            _ => String::new(),
         };
         match (&mut context.exchange, key) {
             (Some(exchange), _) => {
                 let name = context.host.vm_info(vm)?.summary.name;
-                exchange.attach(document(vm, &name, info.keyboard)?);
+                exchange.attach(document(vm, &name, if is_ours { "yours" } else { "taken" })?);
             }
             (None, Some(key)) => writeln!(context.out, "attached to {title}: {key} leaves{note}")?,
             (None, None) => writeln!(context.out, "attached to {title}{note}")?,
         }
-        let is_asked = info.keyboard == Keyboard::Yours && context.display == Display::Terminal;
+        let is_asked = is_ours && context.display == Display::Terminal;
         if is_asked {
             // It may have changed since it was last known, which a serial port does not tell.
             context.out.control(TerminalSize::QUERY, Column::Kept);
@@ -83,16 +91,46 @@ impl Attach {
             cursor: Cursor::OLDEST,
             live_from: info.end,
             replay: Replay::default(),
-            keyboard: info.keyboard,
+            wish,
+            holder: info.holder,
             retry_at: None,
             size: None,
             asked_until: is_asked.then(|| context.now.saturating_add(PATIENCE)),
         })
     }
 
+    /// Tells the user who types from now on, if that has changed.
+    fn follow_keyboard(&mut self, context: &mut Context<'_>) -> Result<(), Error> {
+        let holder = context.host.console_holder(self.vm);
+        let before = core::mem::replace(&mut self.holder, holder);
+        // To a program, all bytes are the console's.
+        let is_told = self.wish != Attendance::Watch && context.display != Display::Program;
+        if holder == before || !is_told {
+            return Ok(());
+        }
+        let note = match holder {
+            Some(holder) if holder == context.session => {
+                // Whoever typed before may have had another size.
+                self.size = None;
+                "you type now".into()
+            }
+            Some(other) if before == Some(context.session) => {
+                format!(
+                    "{} has taken the keyboard, you only watch",
+                    context.host.registry().title(other)
+                )
+            }
+            Some(_) | None => return Ok(()),
+        };
+        context.out.fresh_line();
+        writeln!(context.out, "[{note}]")?;
+        Ok(())
+    }
+
     /// Tells the console how large the terminal is, when that is news. Of those who watch, only who types counts.
     fn follow_size(&mut self, context: &mut Context<'_>) {
-        if self.keyboard == Keyboard::Taken {
+        if self.holder != Some(context.session) {
+            self.asked_until = None;
             return;
         }
         if self.size != context.size {
@@ -137,9 +175,10 @@ impl Attach {
                 None => (Progress::Waiting, None),
             };
         }
-        let accepted = match self.keyboard {
-            Keyboard::Yours => context.host.console_write(self.vm, wanted),
-            Keyboard::Taken => wanted.len(),
+        let accepted = if self.holder == Some(context.session) {
+            context.host.console_write(self.vm, wanted)
+        } else {
+            wanted.len()
         };
         context.input.discard(accepted);
         match escape {
@@ -214,17 +253,13 @@ impl Attach {
 }
 
 /// What a program is told when it is attached.
-fn document(vm: VmId, name: &str, keyboard: Keyboard) -> Result<String, Error> {
+fn document(vm: VmId, name: &str, keyboard: &'static str) -> Result<String, Error> {
     #[derive(Serialize)]
     struct Attached<'a> {
         id: VmId,
         name: &'a str,
         keyboard: &'static str,
     }
-    let keyboard = match keyboard {
-        Keyboard::Yours => "yours",
-        Keyboard::Taken => "taken",
-    };
     serde_json::to_string(&Attached { id: vm, name, keyboard })
         .map_err(|error| Error::new(format!("{error}")))
 }
@@ -233,6 +268,7 @@ impl Task for Attach {
     fn poll(&mut self, context: &mut Context<'_>) -> Result<Progress, Error> {
         // The state goes first: what the guest printed before it ended is still shown.
         let state = context.host.vm_state(self.vm);
+        self.follow_keyboard(context)?;
         self.follow_size(context);
         let (typing, mut leave) = self.type_on(context);
         let showing = if leave.is_some() { Progress::Waiting } else { self.show(context)? };

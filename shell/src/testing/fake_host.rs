@@ -1,12 +1,13 @@
 //! A hypervisor that is made up.
 
+use super::fake_registry::FakeRegistry;
 use crate::error::Error;
 use crate::host::{
-    AttachRequest, BalloonInfo, ConfigSummary, ConsoleInfo, ConsoleRead, Count, CpuState,
-    CpuSummary, CrashRecord, CreateRequest, Cursor, DeviceSummary, DiskSlotState, DiskSlotSummary,
-    DiskUserSummary, Host, HostDiskSummary, ImageSummary, JobId, JobStatus, Keyboard, LogLevel,
-    LogLine, MemorySummary, PartitionSummary, Register, Stop, Urgency, VcpuInfo, VcpuState,
-    VcpuSummary, VersionInfo, VmId, VmInfo, VmSettings, VmState, VmSummary,
+    AttachRequest, Attendance, BalloonInfo, ConfigSummary, ConsoleInfo, ConsoleRead, Count,
+    CpuState, CpuSummary, CrashRecord, CreateRequest, Cursor, DeviceSummary, DiskSlotState,
+    DiskSlotSummary, DiskUserSummary, Host, HostDiskSummary, ImageSummary, JobId, JobStatus,
+    LogLevel, LogLine, MemorySummary, PartitionSummary, Register, Registry, Stop, Urgency,
+    VcpuInfo, VcpuState, VcpuSummary, VersionInfo, VmId, VmInfo, VmSettings, VmState, VmSummary,
 };
 use crate::session::SessionId;
 use crate::terminal_size::TerminalSize;
@@ -28,6 +29,8 @@ pub(crate) struct FakeVm {
     pub(crate) reason: Option<String>,
     pub(crate) crash: Option<CrashRecord>,
     pub(crate) watchers: Vec<SessionId>,
+    /// Who has the keyboard.
+    pub(crate) holder: Option<SessionId>,
     pub(crate) settings: VmSettings,
 }
 
@@ -49,6 +52,7 @@ pub(crate) struct FakeHost {
     pub(crate) level: LogLevel,
     pub(crate) log: Vec<LogLine>,
     pub(crate) refuses_cancel: bool,
+    pub(crate) registry: FakeRegistry,
 }
 
 impl FakeHost {
@@ -61,6 +65,7 @@ impl FakeHost {
             level: LogLevel::Info,
             log: Vec::new(),
             refuses_cancel: false,
+            registry: FakeRegistry::default(),
         }
     }
 
@@ -93,6 +98,7 @@ impl FakeHost {
             reason: None,
             crash: None,
             watchers: Vec::new(),
+            holder: None,
             settings: VmSettings::default(),
         });
         id
@@ -309,16 +315,30 @@ impl Host for FakeHost {
         Ok(())
     }
 
-    fn console_open(&mut self, vm: VmId, session: SessionId) -> Result<ConsoleInfo, Error> {
+    fn console_open(
+        &mut self,
+        vm: VmId,
+        session: SessionId,
+        wish: Attendance,
+    ) -> Result<ConsoleInfo, Error> {
         let vm = self.vm(vm.0);
-        let keyboard = if vm.watchers.is_empty() { Keyboard::Yours } else { Keyboard::Taken };
         vm.watchers.push(session);
-        Ok(ConsoleInfo { end: Cursor(vm.printed.len() as u64), keyboard })
+        match wish {
+            Attendance::Watch => {}
+            Attendance::Type => _ = vm.holder.get_or_insert(session),
+            Attendance::Take => vm.holder = Some(session),
+        }
+        Ok(ConsoleInfo { end: Cursor(vm.printed.len() as u64), holder: vm.holder })
+    }
+
+    fn console_holder(&self, vm: VmId) -> Option<SessionId> {
+        self.find(vm)?.holder
     }
 
     fn console_close(&mut self, vm: VmId, session: SessionId) {
         if let Some(vm) = self.vms.iter_mut().find(|other| other.summary.id == vm) {
             vm.watchers.retain(|&watcher| watcher != session);
+            vm.holder = vm.holder.filter(|&holder| holder != session);
         }
     }
 
@@ -485,6 +505,14 @@ impl Host for FakeHost {
 
     fn log_lines(&self, from: u64, max: usize) -> Vec<LogLine> {
         self.log.iter().filter(|line| line.sequence >= from).take(max).cloned().collect()
+    }
+
+    fn registry(&self) -> &dyn Registry {
+        &self.registry
+    }
+
+    fn registry_mut(&mut self) -> &mut dyn Registry {
+        &mut self.registry
     }
 
     fn version(&self) -> VersionInfo {

@@ -2,7 +2,8 @@
 
 use super::fake_host::FakeHost;
 use super::vt100::Vt100;
-use crate::session::{Options, Session, SessionId, TerminalKind};
+use crate::access;
+use crate::session::{Lifetime, Options, Session, SessionId, TerminalKind};
 use std::time::Duration;
 
 /// What the session is connected to.
@@ -29,6 +30,16 @@ impl User {
         user
     }
 
+    /// Somebody else than whoever is at the serial port, at something that answers nothing.
+    pub(crate) fn remote(host: FakeHost, user: access::User) -> Self {
+        let options =
+            Options { user, lifetime: Lifetime::Login, ..Options::local(TerminalKind::Plain) };
+        let mut user = Self::with(host, Terminal::Plain, options);
+        user.settle();
+        user.sees();
+        user
+    }
+
     /// At a VT100 of this size.
     pub(crate) fn vt100(host: FakeHost, rows: usize, columns: usize) -> Self {
         let mut user =
@@ -48,7 +59,15 @@ impl User {
     }
 
     fn new(host: FakeHost, terminal: Terminal, kind: TerminalKind) -> Self {
-        let session = Session::new(SessionId(0), Options { terminal: kind });
+        Self::with(host, terminal, Options::local(kind))
+    }
+
+    pub(crate) fn with_options(host: FakeHost, options: Options) -> Self {
+        Self::with(host, Terminal::Plain, options)
+    }
+
+    fn with(host: FakeHost, terminal: Terminal, options: Options) -> Self {
+        let session = Session::new(SessionId(0), options);
         Self { session, host, now: Duration::ZERO, terminal, seen: Vec::new() }
     }
 

@@ -154,7 +154,8 @@ fn a_console_is_let_go_when_the_program_goes() {
 
     let mut user = program();
     let other = crate::session::SessionId(7);
-    crate::host::Host::console_open(&mut user.host, VmId(1), other).unwrap();
+    crate::host::Host::console_open(&mut user.host, VmId(1), other, crate::host::Attendance::Type)
+        .unwrap();
     user.session.execute("vm console 1", Listings::Json);
     user.settle();
     let Some(Outcome::Attached(document)) = user.session.take_outcome() else { panic!("no") };
