@@ -1,12 +1,14 @@
 //! The hypervisor, as the shell sees it: the shell's requests in the manager's words, and the manager's answers in the
 //! shell's.
 
+mod audience;
 mod describe;
 mod pending;
 mod slots;
 
 use crate::bundles::{Bundles, Config};
 use crate::network::Network;
+use crate::people::People;
 use crate::platform::Hardware;
 use crate::{disks, journal};
 use alloc::collections::BTreeMap;
@@ -14,20 +16,21 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use audience::Audience;
 use core::time::Duration;
+use hv_core::host;
 use hv_core::machine::{End, Machine};
 use hv_core::time::Instant;
-use hv_core::{console as serial, host};
 use log::LevelFilter;
 use pending::{Pending, Wish};
 use shell::error::Error;
 use shell::host::{
-    AttachRequest, ConfigSummary, ConsoleInfo, ConsoleRead, CpuSummary, CrashRecord, CreateRequest,
-    Cursor, DiskSlotSummary, Host, HostDiskSummary, ImageSummary, JobId, JobStatus, Keyboard,
-    LogLevel, LogLine, MemorySummary, Stop, Urgency, VcpuSummary, VersionInfo, VmId, VmInfo,
-    VmSettings, VmState, VmSummary,
+    AttachRequest, Attendance, ConfigSummary, ConsoleInfo, ConsoleRead, CpuSummary, CrashRecord,
+    CreateRequest, Cursor, DiskSlotSummary, Host, HostDiskSummary, ImageSummary, JobId, JobStatus,
+    LogLevel, LogLine, MemorySummary, Registry, Stop, Urgency, VcpuSummary, VersionInfo, VmId,
+    VmInfo, VmSettings, VmState, VmSummary,
 };
-use shell::session::{Session, SessionId};
+use shell::session::SessionId;
 use shell::terminal_size::TerminalSize;
 use vm_manager::config::VmConfig;
 use vm_manager::console;
@@ -43,8 +46,10 @@ pub(crate) struct Services {
     bundles: Bundles,
     machine: Machine,
     cpu_notes: Vec<String>,
-    /// Who watches which console; the first of each has the keyboard.
-    watchers: BTreeMap<u32, Vec<SessionId>>,
+    audience: Audience,
+    people: People,
+    /// The session that is being polled.
+    caller: SessionId,
     /// What to say when a job ends well.
     messages: BTreeMap<u64, Message>,
     /// What waits for images on a disk, by job.
@@ -55,6 +60,8 @@ pub(crate) struct Services {
     /// Roost's own.
     network: Network,
     wanted_end: Option<End>,
+    /// Who asked for that, and when.
+    asker: Option<(SessionId, Instant)>,
 }
 
 enum Message {
@@ -80,6 +87,7 @@ impl Services {
         manager: Manager<Hardware>,
         bundles: Bundles,
         machine: Machine,
+        people: People,
         cpu_notes: Vec<String>,
         network: Network,
     ) -> Self {
@@ -88,13 +96,16 @@ impl Services {
             bundles,
             machine,
             cpu_notes,
-            watchers: BTreeMap::new(),
+            audience: Audience::default(),
+            people,
+            caller: SessionId(0),
             messages: BTreeMap::new(),
             pending: BTreeMap::new(),
             next_instant_job: INSTANT_JOBS,
             departures: Vec::new(),
             network,
             wanted_end: None,
+            asker: None,
         }
     }
 
@@ -104,7 +115,9 @@ impl Services {
         let network = self.network.poll();
         let departures = self.see_off(host::now());
         let pending = self.poll_pending();
-        self.manager.poll().min(disks).min(network).min(departures).min(pending)
+        let people = self.people.poll();
+        let next = self.manager.poll().min(people).min(disks).min(network);
+        next.min(departures).min(pending)
     }
 
     /// How the machine is to end, if it is.
@@ -115,6 +128,7 @@ impl Services {
     /// The machine could not be ended so.
     pub(crate) fn end_failed(&mut self, end: End) {
         self.wanted_end = None;
+        self.asker = None;
         log::error!("the machine cannot be ended: {end:?}");
         if let End::Exit(_) = end {
             // No emulator took the status: the next best is to switch off.
@@ -122,17 +136,24 @@ impl Services {
         }
     }
 
-    /// Sends a session's output to the serial port, as much as it takes.
-    pub(crate) fn send(&mut self, session: &mut Session) {
-        let mut buf = [0; 256];
-        while serial::is_drained() {
-            let count = session.take_output(&mut buf);
-            let Some(mut rest) = buf.get(..count).filter(|rest| !rest.is_empty()) else { break };
-            while !rest.is_empty() {
-                let taken = serial::write(rest);
-                rest = rest.get(taken..).unwrap_or_default();
-            }
-        }
+    /// Who has asked for the end of the machine, and when.
+    pub(crate) fn asker(&self) -> Option<(SessionId, Instant)> {
+        self.asker
+    }
+
+    /// The session that asks for things from now on.
+    pub(crate) fn set_caller(&mut self, session: SessionId) {
+        self.caller = session;
+    }
+
+    /// Everybody who is here, or may come.
+    pub(crate) fn people_mut(&mut self) -> &mut People {
+        &mut self.people
+    }
+
+    fn end_with(&mut self, end: End) {
+        self.wanted_end = Some(end);
+        self.asker = Some((self.caller, host::now()));
     }
 
     fn vm(&self, id: VmId) -> Result<&HostVm, Error> {
@@ -170,7 +191,7 @@ impl Services {
     }
 
     fn watch_counts(&mut self, vm: VmId) {
-        let count = self.watchers.get(&vm.0).map_or(0, Vec::len);
+        let count = self.audience.count(vm.0);
         if let Ok(vm) = self.manager.vm(vm.0) {
             vm.sink().set_watchers(count);
         }
@@ -341,25 +362,24 @@ impl Host for Services {
         Ok(())
     }
 
-    fn console_open(&mut self, vm: VmId, session: SessionId) -> Result<ConsoleInfo, Error> {
+    fn console_open(
+        &mut self,
+        vm: VmId,
+        session: SessionId,
+        wish: Attendance,
+    ) -> Result<ConsoleInfo, Error> {
         let end = Cursor(self.vm(vm)?.sink().output().end().position());
-        let watchers = self.watchers.entry(vm.0).or_default();
-        if !watchers.contains(&session) {
-            watchers.push(session);
-        }
-        let keyboard =
-            if watchers.first() == Some(&session) { Keyboard::Yours } else { Keyboard::Taken };
+        self.audience.join(vm.0, session, wish);
         self.watch_counts(vm);
-        Ok(ConsoleInfo { end, keyboard })
+        Ok(ConsoleInfo { end, holder: self.audience.holder(vm.0) })
+    }
+
+    fn console_holder(&self, vm: VmId) -> Option<SessionId> {
+        self.audience.holder(vm.0)
     }
 
     fn console_close(&mut self, vm: VmId, session: SessionId) {
-        if let Some(watchers) = self.watchers.get_mut(&vm.0) {
-            watchers.retain(|&other| other != session);
-            if watchers.is_empty() {
-                self.watchers.remove(&vm.0);
-            }
-        }
+        self.audience.leave(vm.0, session);
         self.watch_counts(vm);
     }
 
@@ -485,6 +505,14 @@ impl Host for Services {
             .collect()
     }
 
+    fn registry(&self) -> &dyn Registry {
+        &self.people
+    }
+
+    fn registry_mut(&mut self) -> &mut dyn Registry {
+        &mut self.people
+    }
+
     fn version(&self) -> VersionInfo {
         VersionInfo {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -501,17 +529,17 @@ impl Host for Services {
     }
 
     fn poweroff(&mut self) -> Result<(), Error> {
-        self.wanted_end = Some(End::Off);
+        self.end_with(End::Off);
         Ok(())
     }
 
     fn reboot(&mut self) -> Result<(), Error> {
-        self.wanted_end = Some(End::Restart);
+        self.end_with(End::Restart);
         Ok(())
     }
 
     fn exit(&mut self, code: u8) -> Result<(), Error> {
-        self.wanted_end = Some(End::Exit(code));
+        self.end_with(End::Exit(code));
         Ok(())
     }
 }

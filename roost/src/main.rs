@@ -11,9 +11,11 @@ mod disks;
 mod host;
 mod journal;
 mod network;
+mod people;
 mod platform;
 mod plugs;
 mod service;
+mod sessions;
 mod words;
 
 #[cfg(not(target_os = "none"))]

@@ -1,20 +1,23 @@
-//! What the boot CPU does beside running guests: the serial shell, the VM manager, and the end of it all.
+//! What the boot CPU does beside running guests: the sessions of the shell, the VM manager, and the end of it all.
 
 use crate::bundles::Bundles;
 use crate::host::Services;
 use crate::network::Network;
+use crate::people::People;
 use crate::platform::Hardware;
+use crate::sessions::{Newcomer, Script, Serial, Sessions};
 use crate::{boot_line, disks, journal};
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::time::Duration;
-use hv_core::console::Reception;
 use hv_core::device::Devices;
 use hv_core::machine::{End, Machine};
 use hv_core::time::Instant;
 use hv_core::{console, host};
-use shell::session::{Options, Session, SessionId, TerminalKind};
+use shell::session::TerminalKind;
 use spin::Once;
 use virtio::disk::host::PollBell;
 use vm_manager::bundle::Bundle;
@@ -63,7 +66,10 @@ pub(crate) fn run(machine: Machine) -> ! {
     let (bundles, bundle_notes) = Bundles::find(read_bundle(&machine), machine.command_line);
     let (config, config_note) = bundles.host_config();
     let (network, network_notes) = Network::new(cards, &config.management);
-    for note in bundle_notes.iter().chain(&config_note).chain(&network_notes) {
+    let (people, people_notes) = People::of(&config);
+    let config_notes: Vec<String> =
+        config_note.into_iter().chain(network_notes).chain(people_notes).collect();
+    for note in bundle_notes.iter().chain(&config_notes) {
         log::warn!("{note}");
     }
     let epoch = epoch(&machine);
@@ -73,8 +79,7 @@ pub(crate) fn run(machine: Machine) -> ! {
         Some("plain") => TerminalKind::Plain,
         _ => TerminalKind::Probe,
     };
-    let mut session = Session::new(SessionId(0), Options { terminal });
-    start_script(&machine, &bundles, &mut session);
+    let local = Newcomer::local(terminal, start_script(&machine, &bundles));
     write_all(&banner);
     for note in machine
         .notes
@@ -82,13 +87,14 @@ pub(crate) fn run(machine: Machine) -> ! {
         .chain(&notes)
         .chain(&device_notes)
         .chain(&bundle_notes)
-        .chain(&config_note)
-        .chain(&network_notes)
+        .chain(&config_notes)
     {
         write_all(&format!("warning: {note}\r\n"));
     }
-    let services = Services::new(manager, bundles, machine, notes, network);
-    serve(services, session, CpuLoop::new(Arc::clone(shared), 0))
+    let mut services = Services::new(manager, bundles, machine, people, notes, network);
+    let mut sessions = Sessions::default();
+    sessions.add(Box::new(Serial), local, &mut services);
+    serve(services, sessions, CpuLoop::new(Arc::clone(shared), 0))
 }
 
 /// Has this CPU look after the disks soon.
@@ -134,15 +140,16 @@ fn banner(machine: &Machine, cpus: usize) -> String {
     )
 }
 
-fn start_script(machine: &Machine, bundles: &Bundles, session: &mut Session) {
+fn start_script(machine: &Machine, bundles: &Bundles) -> Option<Script> {
     if let Some(commands) = boot_line::value(machine.command_line, "roost.cmd") {
-        session.run_commands("roost.cmd", &commands);
-        return;
+        return Some(Script::Commands("roost.cmd", commands));
     }
-    match bundles.autostart().map(core::str::from_utf8) {
-        Some(Ok(text)) => session.run_script("autostart", text),
-        Some(Err(_)) => write_all("error: autostart is not text\r\n"),
-        None => {}
+    match core::str::from_utf8(bundles.autostart()?) {
+        Ok(text) => Some(Script::File("autostart", text.into())),
+        Err(_) => {
+            write_all("error: autostart is not text\r\n");
+            None
+        }
     }
 }
 
@@ -157,22 +164,18 @@ fn write_all(text: &str) {
 }
 
 /// Does the host's own work and runs guests, in turn, for ever.
-fn serve(mut services: Services, mut session: Session, mut cpu: CpuLoop<Hardware>) -> ! {
+fn serve(mut services: Services, mut sessions: Sessions, mut cpu: CpuLoop<Hardware>) -> ! {
     loop {
         let mut limit = services.poll();
-        attend(&mut session, &mut services);
-        if let Some(deadline) = session.next_deadline() {
-            limit = limit.min(Instant(deadline.as_nanos() as u64));
-        }
-        let can_send = session.has_output() && console::is_drained();
+        limit = limit.min(sessions.poll(&mut services));
         if let Some(end) = services.wanted_end()
-            && !session.has_output()
+            && sessions.have_parted(&mut services)
             && console::is_drained()
         {
             finish(end, &mut services);
         }
         let now = host::now();
-        if session.needs_poll() || can_send || limit <= now {
+        if limit <= now {
             // There is more to do at once. Guests get their share in between; without any that wants to run, the turn only
             // looks after interrupts and what is asked of the vCPU that is loaded.
             limit = if cpu.has_guests() { now + SHARE } else { now };
@@ -183,21 +186,6 @@ fn serve(mut services: Services, mut session: Session, mut cpu: CpuLoop<Hardware
 
 /// How long guests run on this CPU between two slices of the host's own work.
 const SHARE: Duration = Duration::from_millis(1);
-
-/// Moves bytes between the serial port and its session, and lets the session work.
-fn attend(session: &mut Session, services: &mut Services) {
-    console::service();
-    let mut buf = [0; 128];
-    let room = session.input_room().min(buf.len());
-    // Without room, what was received stays in the UART, and must not interrupt for as long as it does.
-    console::set_reception(if room == 0 { Reception::Refused } else { Reception::Wanted });
-    if let Some(room) = buf.get_mut(..room) {
-        let count = console::read(room);
-        session.input(room.get(..count).unwrap_or_default());
-    }
-    session.poll(services, Duration::from_nanos(host::now().0));
-    services.send(session);
-}
 
 fn finish(end: End, services: &mut Services) {
     host::end(end);
