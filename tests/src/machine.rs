@@ -198,7 +198,8 @@ impl Machine {
         self
     }
 
-    /// One more file in the bundle, such as `configs/bad.toml` or `autostart`.
+    /// One more file in the bundle, such as `configs/bad.toml` or `autostart`, or another in place of one of the repository's,
+    /// such as `configs/host.toml`.
     #[must_use]
     pub fn file(mut self, path: &str, bytes: impl Into<Vec<u8>>) -> Self {
         self.files.push((path.into(), bytes.into()));
@@ -462,7 +463,7 @@ impl Machine {
             bundle = bundle.directory(&prefix, &built(self.arch(), &prefix))?;
         }
         for (path, bytes) in &self.files {
-            bundle = bundle.file(path, bytes.as_slice());
+            bundle = bundle.replace(path, bytes.as_slice());
         }
         bundle.archive()
     }

@@ -32,6 +32,13 @@ impl Bundle {
         self
     }
 
+    /// Adds a file in place of the one of this path, if there is one.
+    #[must_use]
+    pub fn replace(mut self, path: &str, bytes: impl Into<Vec<u8>>) -> Self {
+        self.members.retain(|member| member.path() != path);
+        self.file(path, bytes)
+    }
+
     /// Adds all files of a directory of the host and those below it, under `prefix`. Hidden files are
     /// left out, and those that a build has not finished.
     ///

@@ -22,6 +22,12 @@ pub struct Member {
 }
 
 impl Member {
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     /// A regular file.
     #[must_use]
     pub fn file(path: &str, mode: u32, data: Vec<u8>) -> Self {
