@@ -59,6 +59,8 @@ pub(crate) struct Services {
     departures: Vec<slots::Departure>,
     /// Roost's own.
     network: Network,
+    /// Whether something waits in the network to be sent.
+    is_sending: bool,
     wanted_end: Option<End>,
     /// Who asked for that, and when.
     asker: Option<(SessionId, Instant)>,
@@ -104,6 +106,7 @@ impl Services {
             next_instant_job: INSTANT_JOBS,
             departures: Vec::new(),
             network,
+            is_sending: false,
             wanted_end: None,
             asker: None,
         }
@@ -149,6 +152,21 @@ impl Services {
     /// Everybody who is here, or may come.
     pub(crate) fn people_mut(&mut self) -> &mut People {
         &mut self.people
+    }
+
+    /// The host's network.
+    pub(crate) fn network_mut(&mut self) -> &mut Network {
+        &mut self.network
+    }
+
+    /// Somebody has given the network something to send.
+    pub(crate) fn has_sent(&mut self) {
+        self.is_sending = true;
+    }
+
+    /// Sends what was given to the network since the last poll, if there is something; when it wants the next.
+    pub(crate) fn flush(&mut self) -> Instant {
+        if core::mem::take(&mut self.is_sending) { self.network.poll() } else { Instant::NEVER }
     }
 
     fn end_with(&mut self, end: End) {

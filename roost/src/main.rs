@@ -14,6 +14,7 @@ mod network;
 mod people;
 mod platform;
 mod plugs;
+mod remote;
 mod service;
 mod sessions;
 mod words;

@@ -143,6 +143,13 @@ impl People {
         }
     }
 
+    /// The user of a session has said that it is over.
+    pub(crate) fn log_out(&mut self, id: SessionId, now: Instant) {
+        if let Ok(ticket) = self.roster.ticket(id) {
+            self.gate.log_out(ticket, time(now));
+        }
+    }
+
     /// Somebody has typed something.
     pub(crate) fn typed(&mut self, id: SessionId, now: Instant) {
         if let Some(ticket) = self.roster.typed(id, now) {

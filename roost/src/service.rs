@@ -5,6 +5,7 @@ use crate::host::Services;
 use crate::network::Network;
 use crate::people::People;
 use crate::platform::Hardware;
+use crate::remote::Remote;
 use crate::sessions::{Newcomer, Script, Serial, Sessions};
 use crate::{boot_line, disks, journal};
 use alloc::boxed::Box;
@@ -94,7 +95,8 @@ pub(crate) fn run(machine: Machine) -> ! {
     let mut services = Services::new(manager, bundles, machine, people, notes, network);
     let mut sessions = Sessions::default();
     sessions.add(Box::new(Serial), local, &mut services);
-    serve(services, sessions, CpuLoop::new(Arc::clone(shared), 0))
+    let remote = Remote::new(&config);
+    serve(services, sessions, remote, CpuLoop::new(Arc::clone(shared), 0))
 }
 
 /// Has this CPU look after the disks soon.
@@ -164,10 +166,17 @@ fn write_all(text: &str) {
 }
 
 /// Does the host's own work and runs guests, in turn, for ever.
-fn serve(mut services: Services, mut sessions: Sessions, mut cpu: CpuLoop<Hardware>) -> ! {
+fn serve(
+    mut services: Services,
+    mut sessions: Sessions,
+    mut remote: Remote,
+    mut cpu: CpuLoop<Hardware>,
+) -> ! {
     loop {
         let mut limit = services.poll();
+        limit = limit.min(remote.poll(&mut sessions, &mut services));
         limit = limit.min(sessions.poll(&mut services));
+        limit = limit.min(services.flush());
         if let Some(end) = services.wanted_end()
             && sessions.have_parted(&mut services)
             && console::is_drained()

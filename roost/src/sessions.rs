@@ -15,7 +15,7 @@ mod link;
 mod seat;
 mod serial;
 
-pub(crate) use link::Link;
+pub(crate) use link::{Link, Received};
 pub(crate) use seat::{Newcomer, Script};
 pub(crate) use serial::Serial;
 

@@ -137,8 +137,10 @@ pub enum Closed {
     TooManySessions,
     /// There is no memory for the hash.
     NoMemory,
-    /// It was asked for.
+    /// An administrator wanted it.
     Killed,
+    /// The user wanted it.
+    LoggedOut,
     /// There is no such connection.
     Unknown,
 }
@@ -154,6 +156,7 @@ impl Closed {
             Self::TooManySessions => "too many sessions",
             Self::NoMemory => "out of memory",
             Self::Killed => "ended by an administrator",
+            Self::LoggedOut => "by the user",
             Self::Unknown => "gone",
         }
     }
@@ -353,6 +356,13 @@ impl Gate {
     pub fn kill(&mut self, ticket: Ticket, now: Instant) {
         if self.find(ticket).is_some() {
             self.close(ticket, Closed::Killed, now);
+        }
+    }
+
+    /// Somebody has logged out, and the connection is to be closed.
+    pub fn log_out(&mut self, ticket: Ticket, now: Instant) {
+        if self.find(ticket).is_some() {
+            self.close(ticket, Closed::LoggedOut, now);
         }
     }
 

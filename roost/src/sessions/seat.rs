@@ -5,6 +5,7 @@ use crate::host::Services;
 use crate::people::Arrival;
 use alloc::boxed::Box;
 use alloc::format;
+use alloc::string::String;
 use core::time::Duration;
 use hv_core::time::Instant;
 use net::login::{Origin, Status, Ticket};
@@ -32,6 +33,8 @@ pub(crate) struct Newcomer {
     /// Of whoever has logged in.
     pub(crate) ticket: Option<Ticket>,
     pub(crate) lifetime: Lifetime,
+    /// What is said before anything else.
+    pub(crate) welcome: Option<String>,
     /// What runs before anything is typed.
     pub(crate) script: Option<Script>,
 }
@@ -46,6 +49,7 @@ impl Newcomer {
             size: None,
             ticket: None,
             lifetime: Lifetime::Machine,
+            welcome: None,
             script,
         }
     }
@@ -54,9 +58,9 @@ impl Newcomer {
 /// A script of the boot.
 pub(crate) enum Script {
     /// A file of the bundle.
-    File(&'static str, alloc::string::String),
+    File(&'static str, String),
     /// A value of Roost's command line.
-    Commands(&'static str, alloc::string::String),
+    Commands(&'static str, String),
 }
 
 /// What is next in a seat.
@@ -96,12 +100,15 @@ impl Seat {
         who: Newcomer,
         services: &mut Services,
     ) -> Self {
-        let Newcomer { user, origin, terminal, size, ticket, lifetime, script } = who;
+        let Newcomer { user, origin, terminal, size, ticket, lifetime, welcome, script } = who;
         let arrival = Arrival { user: user.name.clone(), origin, link: link.name(), ticket };
         services.people_mut().arrive(id, arrival);
         let mut session = Session::new(id, Options { terminal, user, lifetime });
         if let Some(size) = size {
             session.set_size(size);
+        }
+        if let Some(welcome) = welcome {
+            session.notify(&welcome);
         }
         match script {
             Some(Script::File(name, text)) => session.run_script(name, &text),
@@ -145,6 +152,7 @@ impl Seat {
             return self.begin_closing(now);
         }
         if self.session.has_ended() && !self.session.has_output() {
+            services.people_mut().log_out(self.id, now);
             return self.begin_closing(now);
         }
         State::Until(self.next(services, now))

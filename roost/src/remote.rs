@@ -1,0 +1,114 @@
+//! The shell over telnet: who connects, logs in, and then has a session.
+//!
+//! ```text
+//!   Stack ─ accept ─▶ Gate ─ let in so far ─▶ Visitor: name, password ─ right ─▶ Sessions: a Seat, whose Link is the line
+//! ```
+//!
+//! There is no listener before somebody has a password. A transport for SSH would have visitors and lines of its own beside
+//! these, and the same gate and seats.
+
+mod line;
+mod visitor;
+
+use crate::host::Services;
+use crate::people::time;
+use crate::sessions::Sessions;
+use alloc::vec::Vec;
+use core::time::Duration;
+use hv_core::host;
+use hv_core::time::Instant;
+use line::Line;
+use net::stack::{ListenConfig, ListenerId};
+use visitor::{Next, Visitor};
+use vm_manager::host_config::HostConfig;
+
+/// Connections that are taken in one poll.
+const ACCEPTS: usize = 4;
+/// Sockets beyond those that sessions and visitors can have: for connections that come about or end.
+const SPARE_SOCKETS: usize = 8;
+/// How often it is looked whether a visitor has had enough time.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// The telnet port.
+pub(crate) struct Remote {
+    port: Option<u16>,
+    sockets: usize,
+    listener: Option<ListenerId>,
+    visitors: Vec<Visitor>,
+}
+
+impl Remote {
+    /// As the configuration has it.
+    pub(crate) fn new(config: &HostConfig) -> Self {
+        let sockets = config.telnet.sessions + config.login.unauthenticated + SPARE_SOCKETS;
+        Self { port: config.telnet.port, sockets, listener: None, visitors: Vec::new() }
+    }
+
+    /// Looks after those who connect and log in; when there is more to do.
+    pub(crate) fn poll(&mut self, sessions: &mut Sessions, services: &mut Services) -> Instant {
+        let now = host::now();
+        self.listen(services);
+        self.accept(services, now);
+        let mut next = Instant::NEVER;
+        for mut visitor in core::mem::take(&mut self.visitors) {
+            match visitor.poll(services, now) {
+                Next::Stay => {
+                    next = now + LOOK;
+                    self.visitors.push(visitor);
+                }
+                Next::Enter(who) => {
+                    sessions.add(visitor.into_link(), who, services);
+                    // Its first prompt is to be shown.
+                    next = now;
+                }
+                Next::Leave => visitor.leave(services, now),
+            }
+        }
+        next
+    }
+
+    /// Listens from the moment on when somebody can log in.
+    fn listen(&mut self, services: &mut Services) {
+        let Some(port) = self.port.filter(|_| self.listener.is_none()) else { return };
+        if !services.people_mut().are_welcome() {
+            return;
+        }
+        let Some(stack) = services.network_mut().stack() else { return };
+        match stack
+            .listen(port, &ListenConfig { connections: self.sockets, ..ListenConfig::default() })
+        {
+            Ok(listener) => {
+                log::info!("telnet listens on port {port}");
+                self.listener = Some(listener);
+            }
+            Err(error) => {
+                log::error!("telnet cannot listen on port {port}: {error:?}");
+                self.port = None;
+            }
+        }
+    }
+
+    fn accept(&mut self, services: &mut Services, now: Instant) {
+        let Some(listener) = self.listener else { return };
+        for _ in 0..ACCEPTS {
+            let Some(stack) = services.network_mut().stack() else { return };
+            let Some(connection) = stack.accept(listener) else { return };
+            let peer = stack.peer(connection);
+            // Without one, it is over already.
+            let ticket = peer
+                .and_then(|peer| services.people_mut().gate().connect(peer.ip(), time(now)).ok());
+            match (peer, ticket) {
+                (Some(peer), Some(ticket)) => {
+                    self.visitors.push(Visitor::new(Line::new(connection, now), peer.ip(), ticket));
+                }
+                (_, _) => {
+                    // Nothing is said: whoever floods the port shall cost as little as possible.
+                    if let Some(stack) = services.network_mut().stack() {
+                        stack.abort(connection, time(now));
+                    }
+                    services.has_sent();
+                }
+            }
+        }
+    }
+}
