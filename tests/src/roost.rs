@@ -18,6 +18,9 @@ const MOMENT: Duration = Duration::from_secs(60);
 /// How long a guest may take to boot.
 const BOOT: Duration = Duration::from_secs(180);
 
+/// What the shell remembers: 8 KiB of lines, each in an allocation of its own.
+const HISTORY_BYTES: u64 = 16 << 10;
+
 /// An emulator with Roost in it. It is killed when this is dropped.
 pub struct Roost {
     emulator: Emulator,
@@ -190,6 +193,24 @@ impl Roost {
             fields.remove("heap_used_bytes");
         }
         memory
+    }
+
+    /// Checks that memory is as `mem` said before, but for what the shell remembers of what was typed meanwhile.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub fn check_memory(&mut self, before: &Value) {
+        let after = self.json("mem");
+        let number = |memory: &Value, name| memory.get(name).and_then(Value::as_u64).unwrap_or(0);
+        for name in ["guests_bytes", "tables_bytes", "stacks_bytes"] {
+            assert_eq!(
+                number(before, name),
+                number(&after, name),
+                "{name}: {before}, then {after}"
+            );
+        }
+        let used = [before, &after].map(|memory| number(memory, "heap_used_bytes"));
+        assert!(used[1] < used[0] + HISTORY_BYTES, "{before}, then {after}");
     }
 
     /// What is kept of the VM's console.
