@@ -20,6 +20,7 @@ mod artifact;
 mod cable;
 mod disk;
 mod emulator;
+mod forward;
 mod machine;
 mod monitor;
 pub mod packet;

@@ -11,8 +11,9 @@ use xtask::bundle::Bundle;
 
 use crate::artifact::{Arch, Guests, build_directory, built, workspace};
 use crate::emulator::{Emulator, Status};
+use crate::forward::Forward;
 use crate::serial::Serial;
-use crate::{Disk, Roost};
+use crate::{Cable, Disk, Roost};
 
 /// Flags of QEMU that make it count: a nanosecond is an executed instruction, and runs repeat byte by byte.
 pub const COUNTED: [&str; 6] =
@@ -93,6 +94,7 @@ pub struct Machine {
     files: Vec<(String, Vec<u8>)>,
     raw_bundle: Option<Vec<u8>>,
     flags: Vec<String>,
+    forwards: Vec<Forward>,
 }
 
 impl Machine {
@@ -126,6 +128,7 @@ impl Machine {
             files: Vec::new(),
             raw_bundle: None,
             flags: Vec::new(),
+            forwards: Vec::new(),
         }
     }
 
@@ -289,6 +292,42 @@ impl Machine {
         self.flags(&["-drive", &drive, "-device", &format!("{bus},drive=disk{number}")])
     }
 
+    /// A network card, `card`, on QEMU's user network, `outside`. Ports of the loopback interface lead to these ports of Roost:
+    /// [`Roost::port`] says which.
+    #[must_use]
+    pub fn network(self, ports: &[u16]) -> Self {
+        self.outside(ports).card("outside")
+    }
+
+    /// As [`Machine::network`], with this cable on the same network.
+    #[must_use]
+    pub fn network_beside(self, cable: &Cable, ports: &[u16]) -> Self {
+        self.outside(ports)
+            .flags(&["-netdev", &cable.netdev("cable")])
+            .flags(&["-netdev", "hubport,hubid=0,id=hub0,netdev=outside"])
+            .flags(&["-netdev", "hubport,hubid=0,id=hub1,netdev=cable"])
+            .flags(&["-netdev", "hubport,hubid=0,id=hub2"])
+            .card("hub2")
+    }
+
+    fn outside(mut self, ports: &[u16]) -> Self {
+        let forwards: Vec<_> = ports.iter().map(|port| Forward::to(*port)).collect();
+        let options: String = forwards.iter().map(|forward| forward.option()).collect();
+        self.forwards.extend(forwards);
+        self.flags(&["-netdev", &format!("user,id=outside{options}")])
+    }
+
+    /// A network card on this network of QEMU's.
+    #[must_use]
+    pub fn card(self, netdev: &str) -> Self {
+        // Nothing boots from it: a PC's needs no program for that.
+        let device = match self.arch() {
+            Arch::Aarch64 => format!("virtio-net-device,id=card,netdev={netdev}"),
+            Arch::X86_64 => format!("virtio-net-pci,id=card,netdev={netdev},romfile="),
+        };
+        self.flags(&["-device", &device])
+    }
+
     /// A configuration `name` of Linux with this disk, and its shell on a virtio console.
     #[must_use]
     pub fn linux_with_disk(self, name: &str, backing: &str) -> Self {
@@ -353,7 +392,8 @@ impl Machine {
                 (emulator, serial, vec![bundle, iso])
             }
         };
-        Roost::new(emulator, serial, files, self.slowness(), self.arch())
+        let ports = self.forwards.iter().map(|forward| (forward.inside, forward.outside));
+        Roost::new(emulator, serial, files, self.slowness(), self.arch()).with_ports(ports)
     }
 
     fn virt_command(&self, gic: Gic, entry: Entry, level: Level, bundle: &Path) -> Command {

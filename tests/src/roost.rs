@@ -30,6 +30,8 @@ pub struct Roost {
     /// How many times as long as elsewhere things may take.
     slowness: u32,
     arch: Arch,
+    /// Ports of Roost, and those of the loopback interface that lead there.
+    ports: Vec<(u16, u16)>,
 }
 
 impl Roost {
@@ -40,7 +42,24 @@ impl Roost {
         slowness: u32,
         arch: Arch,
     ) -> Self {
-        Self { emulator, serial, files, slowness, arch }
+        Self { emulator, serial, files, slowness, arch, ports: Vec::new() }
+    }
+
+    pub(crate) fn with_ports(mut self, ports: impl Iterator<Item = (u16, u16)>) -> Self {
+        self.ports.extend(ports);
+        self
+    }
+
+    /// The port of the loopback interface that leads to this one of Roost.
+    ///
+    /// # Panics
+    /// When the machine has none, see [`Machine::network`](crate::Machine::network).
+    #[must_use]
+    pub fn port(&self, inside: u16) -> u16 {
+        match self.ports.iter().find(|(port, _)| *port == inside) {
+            Some((_, outside)) => *outside,
+            None => panic!("no port leads to port {inside} of Roost"),
+        }
     }
 
     /// What it runs on.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use machine_tests::packet::{
     ACK, BROADCAST, Ends, Mac, SYN, arp_answer, frame, ipv4_contents, ipv6,
 };
-use machine_tests::{Arch, Cable, Machine, Roost};
+use machine_tests::{Cable, Machine, Roost};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const OWN: Ipv4Addr = Ipv4Addr::new(10, 9, 8, 2);
@@ -26,14 +26,11 @@ struct Stage {
 impl Stage {
     fn new(machine: Machine) -> Self {
         let mut cable = Cable::new();
-        let card = match machine.arch() {
-            Arch::Aarch64 => "virtio-net-device,netdev=cable",
-            Arch::X86_64 => "virtio-net-pci,netdev=cable,romfile=",
-        };
         let mut roost = machine
             .file("configs/host.toml", HOST)
             .probe("bystander", "test=pause lines=1000000")
-            .flags(&["-netdev", &cable.netdev("cable"), "-device", card])
+            .flags(&["-netdev", &cable.netdev("cable")])
+            .card("cable")
             .boot();
         roost.start("bystander");
         let question = Ends { from: PEER, to: (BROADCAST, OWN) };
