@@ -5,6 +5,7 @@ use crate::queue::{Chain, Queue};
 use crate::record::Record;
 use crate::transport::{MAX_QUEUES, State};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use hv_core::guest::{GuestMemory, Width};
 
 /// The kinds of devices (5).
@@ -103,6 +104,17 @@ impl Context<'_> {
         let memory = &**self.memory;
         let Some(open) = self.state.queue(queue) else { return };
         let pushed = open.push(memory, chain, written);
+        if self.checked(pushed).is_some() {
+            self.state.touch(queue);
+        }
+    }
+
+    /// Gives several buffers back at once, each with the number of its bytes that were written: the driver sees all of them
+    /// or none. The list is empty afterwards.
+    pub fn push_all(&mut self, queue: usize, chains: &mut Vec<(Chain, u32)>) {
+        let memory = &**self.memory;
+        let Some(open) = self.state.queue(queue) else { return chains.clear() };
+        let pushed = open.push_all(memory, chains);
         if self.checked(pushed).is_some() {
             self.state.touch(queue);
         }

@@ -71,8 +71,11 @@ pub struct Queue {
     spare: Vec<Vec<Segment>>,
 }
 
-/// How many segment lists a queue keeps for reuse.
-const SPARE: usize = 4;
+/// How many segment lists a queue keeps for reuse: a frame may take up as many buffers.
+const SPARE: usize = 64;
+/// Longer lists are not kept, but for a few.
+const SPARE_SEGMENTS: usize = 16;
+const SPARE_LONG: usize = 4;
 
 impl Queue {
     /// The queue that `config` describes, empty.
@@ -127,15 +130,44 @@ impl Queue {
         chain: Chain,
         written: u32,
     ) -> Result<(), Fault> {
-        if chain.identity() != self.identity {
-            return Ok(());
+        let one = (chain, written);
+        if self.is_own(&one) {
+            self.give_back(memory, core::slice::from_ref(&one))?;
+            self.recycle(one.0);
         }
-        match &mut self.layout {
-            Layout::Split(split) => split.push(memory, &chain, written)?,
-            Layout::Packed(packed) => packed.push(memory, &chain, written)?,
-        }
-        self.recycle(chain);
         Ok(())
+    }
+
+    /// Gives several buffers back at once, each with the number of its bytes that were written: the driver sees all of them
+    /// or none (5.1.6.4). Those of another queue, or of this one before a reset, are dropped. The list is empty afterwards.
+    ///
+    /// # Errors
+    ///
+    /// The ring is no longer in RAM.
+    pub fn push_all(
+        &mut self,
+        memory: &dyn GuestMemory,
+        chains: &mut Vec<(Chain, u32)>,
+    ) -> Result<(), Fault> {
+        chains.retain(|chain| self.is_own(chain));
+        let result = self.give_back(memory, chains);
+        chains.drain(..).for_each(|(chain, _)| self.recycle(chain));
+        result
+    }
+
+    fn is_own(&self, (chain, _): &(Chain, u32)) -> bool {
+        chain.identity() == self.identity
+    }
+
+    fn give_back(
+        &mut self,
+        memory: &dyn GuestMemory,
+        chains: &[(Chain, u32)],
+    ) -> Result<(), Fault> {
+        match &mut self.layout {
+            Layout::Split(split) => split.push(memory, chains),
+            Layout::Packed(packed) => packed.push(memory, chains),
+        }
     }
 
     /// Whether the driver wants to hear of the buffers that were given back since this was asked last.
@@ -176,8 +208,10 @@ impl Queue {
     }
 
     fn recycle(&mut self, chain: Chain) {
-        if self.spare.len() < SPARE && self.spare.try_reserve(1).is_ok() {
-            self.spare.push(chain.into_segments());
+        let segments = chain.into_segments();
+        let most = if segments.capacity() <= SPARE_SEGMENTS { SPARE } else { SPARE_LONG };
+        if self.spare.len() < most && self.spare.try_reserve(1).is_ok() {
+            self.spare.push(segments);
         }
     }
 }

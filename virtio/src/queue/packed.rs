@@ -6,7 +6,7 @@ use super::ring::{self, Areas};
 use super::walk::{self, Table};
 use crate::fault::Fault;
 use core::sync::atomic::{Ordering, fence};
-use hv_core::guest::GuestMemory;
+use hv_core::guest::{GuestMemory, GuestPhysAddr};
 
 /// Offsets in a descriptor.
 const LENGTH: u64 = 8;
@@ -66,7 +66,7 @@ impl Packed {
     ) -> Result<bool, Fault> {
         let size = self.areas.size;
         let flags_at = self.areas.descriptor(self.next.index(size)).0.wrapping_add(FLAGS);
-        let flags = ring::read_u16(memory, hv_core::guest::GuestPhysAddr(flags_at))?;
+        let flags = ring::read_u16(memory, GuestPhysAddr(flags_at))?;
         let wrap = self.next.wrap(size);
         // Available: one flag as the wrap counter, the other not (2.8.1).
         if (flags & flag::AVAILABLE != 0) != wrap || (flags & flag::USED != 0) == wrap {
@@ -115,26 +115,40 @@ impl Packed {
         Err(Fault::ChainLength)
     }
 
+    /// Gives chains back, each with the number of bytes written. The flags of the first one come last: the driver, which looks
+    /// at one after the other, sees none before it sees that one.
     pub(super) fn push(
         &mut self,
         memory: &dyn GuestMemory,
-        chain: &Chain,
-        written: u32,
+        chains: &[(Chain, u32)],
     ) -> Result<(), Fault> {
-        let size = self.areas.size;
-        let addr = self.areas.descriptor(self.used.index(size));
-        let field = |offset| hv_core::guest::GuestPhysAddr(addr.0.wrapping_add(offset));
-        let [a, b, c, d] = written.to_le_bytes();
-        let [e, f] = chain.id().to_le_bytes();
-        ring::write(memory, field(LENGTH), &[a, b, c, d, e, f])?;
-        let mut flags = if self.used.wrap(size) { flag::AVAILABLE | flag::USED } else { 0 };
-        if written != 0 {
-            flags |= flag::WRITE;
+        let first = self.used;
+        for (chain, written) in chains {
+            let [a, b, c, d] = written.to_le_bytes();
+            let [e, f] = chain.id().to_le_bytes();
+            ring::write(memory, self.field(self.used, LENGTH), &[a, b, c, d, e, f])?;
+            if self.used.0 != first.0 {
+                let flags = self.used_flags(self.used, *written);
+                ring::write_u16(memory, self.field(self.used, FLAGS), flags)?;
+            }
+            self.used.0 += u64::from(chain.entries());
         }
-        // Release: the buffer and the other fields are there before the flags say so (2.8.1).
+        let Some((_, written)) = chains.first() else { return Ok(()) };
+        // Release: the buffers and the other fields are there before the flags say so (2.8.1).
         fence(Ordering::Release);
-        self.used.0 += u64::from(chain.entries());
-        ring::write_u16(memory, field(FLAGS), flags)
+        ring::write_u16(memory, self.field(first, FLAGS), self.used_flags(first, *written))
+    }
+
+    /// The address of a field of the descriptor at `place`.
+    fn field(&self, place: Place, offset: u64) -> GuestPhysAddr {
+        let addr = self.areas.descriptor(place.index(self.areas.size));
+        GuestPhysAddr(addr.0.wrapping_add(offset))
+    }
+
+    /// The flags of a descriptor that is used (2.8.1, 2.8.4).
+    fn used_flags(&self, place: Place, written: u32) -> u16 {
+        let used = if place.wrap(self.areas.size) { flag::AVAILABLE | flag::USED } else { 0 };
+        if written != 0 { used | flag::WRITE } else { used }
     }
 
     pub(super) fn needs_interrupt(&mut self, memory: &dyn GuestMemory) -> Result<bool, Fault> {

@@ -131,19 +131,24 @@ impl Split {
         Err(Fault::ChainLength)
     }
 
+    /// Gives chains back, each with the number of bytes written, and then says so of all of them.
     pub(super) fn push(
         &mut self,
         memory: &dyn GuestMemory,
-        chain: &Chain,
-        written: u32,
+        chains: &[(Chain, u32)],
     ) -> Result<(), Fault> {
-        let entry = ENTRIES + USED_ENTRY * u64::from(self.used.0 % self.areas.size);
-        let value = u64::from(chain.id()) | u64::from(written) << 32;
-        ring::write(memory, self.areas.device(entry), &value.to_le_bytes())?;
-        // Release: the buffer and the entry are there before the index says so (2.7.8.2).
+        if chains.is_empty() {
+            return Ok(());
+        }
+        for (chain, written) in chains {
+            let entry = ENTRIES + USED_ENTRY * u64::from(self.used.0 % self.areas.size);
+            let value = u64::from(chain.id()) | u64::from(*written) << 32;
+            ring::write(memory, self.areas.device(entry), &value.to_le_bytes())?;
+            self.used += 1;
+            self.lent = self.lent.saturating_sub(1);
+        }
+        // Release: the buffers and the entries are there before the index says so (2.7.8.2).
         fence(Ordering::Release);
-        self.used += 1;
-        self.lent = self.lent.saturating_sub(1);
         ring::write_u16(memory, self.areas.device(INDEX), self.used.0)
     }
 
