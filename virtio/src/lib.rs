@@ -25,6 +25,7 @@ pub mod disk;
 pub mod entropy;
 pub mod fault;
 pub mod feature;
+pub mod net;
 pub mod queue;
 pub mod record;
 #[cfg(any(test, feature = "testing"))]
