@@ -24,6 +24,11 @@
 //!                                 # or "disk:vda", a disk of the host; or "partition:LABEL", one of its partitions
 //! readonly = false
 //!
+//! [[net]]                         # a virtio network card; the first is eth0
+//! network = "lan"                 # a [[network]] of host.toml
+//! mac = "52:54:00:12:34:56"       # made up from the VM's name if left out
+//! rate = "10M"                    # bytes in a second that it may send; no limit if left out
+//!
 //! [cpu]
 //! affinity = [0, 2]               # or "0,2-3"; all if left out
 //! weight = 100                    # 1 to 10000
@@ -63,12 +68,14 @@ pub(crate) mod document;
 pub(crate) mod error;
 pub(crate) mod found;
 mod key;
+mod net;
 mod suggestion;
 
 pub use cpu_set::CpuSet;
 pub use disk::{Backing, DiskAccess, DiskConfig, MAX_DISKS};
 pub use error::ConfigError;
 pub use key::Key;
+pub use net::{MAX_NETS, NetConfig};
 
 use found::{Found, Refusal};
 pub(crate) use suggestion::nearest;
@@ -189,6 +196,8 @@ pub struct VmConfig {
     pub loads: Vec<RawFile>,
     /// Its disks.
     pub disks: Vec<DiskConfig>,
+    /// Its network cards.
+    pub nets: Vec<NetConfig>,
     /// The host CPUs that it may run on.
     pub affinity: CpuSet,
     /// Its share of CPU time against others', 1 to 10000.
@@ -269,6 +278,13 @@ impl VmConfig {
         ConfigError::new(&self.file, disk.line, key, problem.to_owned())
     }
 
+    /// The same about a `[[net]]`.
+    #[must_use]
+    pub fn error_in_net(&self, net: &NetConfig, problem: &str) -> ConfigError {
+        let key = Key::NetNetwork.path();
+        ConfigError::new(&self.file, net.line, key, problem.to_owned())
+    }
+
     /// The file that it was read from.
     #[must_use]
     pub fn file(&self) -> &str {
@@ -287,6 +303,7 @@ impl VmConfig {
             boot: Boot::default(),
             loads: Vec::new(),
             disks: Vec::new(),
+            nets: Vec::new(),
             affinity: CpuSet::ALL,
             weight: 100,
             restart: Restart {
@@ -374,6 +391,22 @@ impl VmConfig {
                         true => DiskAccess::ReadOnly,
                         false => DiskAccess::ReadWrite,
                     };
+                }
+            }
+            // And to the `[[net]]`.
+            Key::NetNetwork => {
+                if let Some(net) = self.nets.last_mut() {
+                    net.network = found.name()?.to_owned();
+                }
+            }
+            Key::NetMac => {
+                if let Some(net) = self.nets.last_mut() {
+                    net.mac = Some(found.mac()?);
+                }
+            }
+            Key::NetRate => {
+                if let Some(net) = self.nets.last_mut() {
+                    net.rate = Some(found.rate()?);
                 }
             }
         }

@@ -5,6 +5,7 @@ use super::disk::{self, Backing, DiskAccess, DiskConfig};
 use super::error::{self, ConfigError};
 use super::found::Found;
 use super::key::{self, Key};
+use super::net::{self, NetConfig};
 use super::{RawFile, VmConfig};
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -84,6 +85,11 @@ impl Document<'_> {
                         self.disk(item, config)?;
                     }
                 }
+                (key::NET, DeValue::Array(items)) => {
+                    for item in items {
+                        self.net(item, config)?;
+                    }
+                }
                 (section, DeValue::Table(_)) if key::REPEATED.contains(&section) => {
                     let problem = format!(
                         "found [{section}], allowed [[{section}]], of which there may be several"
@@ -135,6 +141,17 @@ impl Document<'_> {
         let (backing, access) = (Backing::Ram(0), DiskAccess::default());
         config.disks.push(DiskConfig { backing, access, line });
         self.repeated(key::DISK, &[Key::DiskBacking], item, config)
+    }
+
+    /// One `[[net]]`.
+    fn net(&self, item: &Spanned<DeValue<'_>>, config: &mut VmConfig) -> Result<(), ConfigError> {
+        let line = self.line(item.span().start);
+        if config.nets.len() == net::MAX_NETS {
+            let problem = format!("found another one, allowed up to {}", net::MAX_NETS);
+            return Err(ConfigError::new(self.file, line, key::NET, problem));
+        }
+        config.nets.push(NetConfig { line, ..NetConfig::default() });
+        self.repeated(key::NET, &[Key::NetNetwork], item, config)
     }
 
     /// One of the sections of which there may be several, with the keys that it must have.

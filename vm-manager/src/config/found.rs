@@ -4,6 +4,7 @@ use super::amount;
 use super::cpu_set::CpuSet;
 use super::disk::Backing;
 use super::error;
+use super::net;
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
@@ -23,6 +24,8 @@ const DISK_MIN: u64 = 4 << 10;
 const DISK_MAX: u64 = 64 << 30;
 const RING_MIN: u64 = 1 << 10;
 const RING_MAX: u64 = 16 * MIB;
+const RATE_MIN: u64 = 1 << 10;
+const RATE_MAX: u64 = 1 << 40;
 const LONGEST_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Linux for arm64 takes 2048 bytes with the final zero (`COMMAND_LINE_SIZE`).
 const CMDLINE_MAX: usize = 2047;
@@ -161,6 +164,21 @@ impl<'a> Found<'a> {
                  \"image:PATH\" of a file in images/, \"disk:NAME\" of a disk of the host, \
                  \"partition:LABEL\" of one of its partitions and \"none\" for an empty slot"
             ))
+        })
+    }
+
+    /// The MAC address of a card.
+    pub(super) fn mac(&self) -> Result<[u8; 6], Refusal> {
+        self.as_text()
+            .and_then(net::mac)
+            .ok_or_else(|| self.refuse("the address of one station, such as \"52:54:00:12:34:56\""))
+    }
+
+    /// Bytes in a second.
+    pub(super) fn rate(&self) -> Result<u64, Refusal> {
+        self.as_bytes().filter(|rate| (RATE_MIN..=RATE_MAX).contains(rate)).ok_or_else(|| {
+            let (min, max) = (shown(RATE_MIN), shown(RATE_MAX));
+            self.refuse(&format!("{min} to {max} bytes in a second, such as \"10M\""))
         })
     }
 

@@ -35,6 +35,12 @@ pub enum Key {
     DiskBacking,
     /// `disk.readonly`
     DiskReadOnly,
+    /// `net.network`
+    NetNetwork,
+    /// `net.mac`
+    NetMac,
+    /// `net.rate`
+    NetRate,
     /// `cpu.affinity`
     Affinity,
     /// `cpu.weight`
@@ -56,7 +62,7 @@ pub enum Key {
 }
 
 /// All keys, with what stands before the dot of their path: their section, if any.
-const KEYS: [(Key, &str); 25] = [
+const KEYS: [(Key, &str); 28] = [
     (Key::Name, "name"),
     (Key::Vcpus, "vcpus"),
     (Key::Memory, "memory"),
@@ -73,6 +79,9 @@ const KEYS: [(Key, &str); 25] = [
     (Key::LoadTo, "load.address"),
     (Key::DiskBacking, "disk.backing"),
     (Key::DiskReadOnly, "disk.readonly"),
+    (Key::NetNetwork, "net.network"),
+    (Key::NetMac, "net.mac"),
+    (Key::NetRate, "net.rate"),
     (Key::Affinity, "cpu.affinity"),
     (Key::Weight, "cpu.weight"),
     (Key::RestartOn, "restart.on"),
@@ -85,13 +94,14 @@ const KEYS: [(Key, &str); 25] = [
 ];
 
 /// The sections, in the order of the documentation.
-pub(super) const SECTIONS: [&str; 8] =
-    ["boot", LOAD, DISK, "cpu", "restart", CONSOLE, "time", "virtio"];
+pub(super) const SECTIONS: [&str; 9] =
+    ["boot", LOAD, DISK, NET, "cpu", "restart", CONSOLE, "time", "virtio"];
 
 /// The sections of which there may be several.
-pub(super) const REPEATED: [&str; 2] = [LOAD, DISK];
+pub(super) const REPEATED: [&str; 3] = [LOAD, DISK, NET];
 pub(super) const LOAD: &str = "load";
 pub(super) const DISK: &str = "disk";
+pub(super) const NET: &str = "net";
 
 /// The section whose first key may stand for all of it.
 pub(super) const CONSOLE: &str = "console";

@@ -118,6 +118,22 @@ fn disks_console_and_entropy_arrive() {
 }
 
 #[test]
+fn cards_arrive_with_their_networks() {
+    let text = format!(
+        "{MINIMAL}[[net]]\nnetwork = \"lan\"\nmac = \"52:54:00:12:34:fF\"\nrate = \"10M\"\n\
+         [[net]]\nnetwork = \"nat\"\n"
+    );
+    let config = parse(&text).unwrap();
+    let [one, other] = &config.nets[..] else { panic!("{:?}", config.nets) };
+    assert_eq!((&one.network[..], one.rate), ("lan", Some(10 << 20)));
+    assert_eq!(one.mac, Some([0x52, 0x54, 0, 0x12, 0x34, 0xff]));
+    assert_eq!((&other.network[..], other.mac, other.rate), ("nat", None, None));
+    assert!(config.error_in_net(other, "no such network").to_string().contains("net.network"));
+    let error = error(&format!("{MINIMAL}{}", "[[net]]\nnetwork = \"lan\"\n".repeat(5)));
+    assert!(error.contains("allowed up to 4"), "{error}");
+}
+
+#[test]
 fn a_disk_can_be_one_of_the_host_or_a_part_of_it() {
     let backing = |text: &str| {
         let text = format!("{MINIMAL}\n[[disk]]\nbacking = \"{text}\"\n");
@@ -187,7 +203,7 @@ fn an_unknown_key_is_named_with_its_line_and_what_was_meant() {
     assert_eq!(
         error("name = \"x\"\n\n\nmemroy = \"64M\"\n"),
         "linux.toml:4: memroy: unknown key; did you mean 'memory'? allowed: name, vcpus, memory, \
-         gic, rng, balloon, boot, load, disk, cpu, restart, console, time, virtio"
+         gic, rng, balloon, boot, load, disk, net, cpu, restart, console, time, virtio"
     );
     assert_eq!(
         error("memory = \"64M\"\n[boot]\nkernle = \"x\""),
@@ -260,6 +276,18 @@ fn a_value_out_of_range_says_what_was_found_and_what_is_allowed() {
         (
             "[[disk]]\nreadonly = true",
             "linux.toml:1: disk.backing: missing; every [[disk]] must have it",
+        ),
+        (
+            "[[net]]\nnetwork = \"lan\"\nmac = \"01:00:5e:00:00:01\"",
+            "linux.toml:3: net.mac: found '01:00:5e:00:00:01', allowed the address of one station, such as \"52:54:00:12:34:56\"",
+        ),
+        (
+            "[[net]]\nnetwork = \"lan\"\nrate = 5",
+            "linux.toml:3: net.rate: found 5, allowed 1K to 1024G bytes in a second, such as \"10M\"",
+        ),
+        (
+            "[[net]]\nrate = \"1M\"",
+            "linux.toml:1: net.network: missing; every [[net]] must have it",
         ),
         (
             "[disk]\nbacking = \"ram:4K\"",
