@@ -91,6 +91,15 @@ impl Claims {
         Claim::Granted
     }
 
+    /// Those of `port`.
+    pub(super) fn of(&self, port: usize) -> impl Iterator<Item = IpAddr> {
+        let is_its = move |owner: &Owner| match owner {
+            Owner::Reserved => false,
+            Owner::Allowed(at) | Owner::Claimed(at, _) => *at == port,
+        };
+        self.0.iter().filter(move |(_, owner)| is_its(owner)).map(|(address, _)| *address)
+    }
+
     /// Frees all of `port`.
     pub(super) fn release(&mut self, port: usize) {
         self.0.retain(|_, owner| match owner {

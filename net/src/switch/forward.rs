@@ -248,6 +248,12 @@ impl Switch {
         self.ports.iter().flatten().map(|port| (port.id, &port.attachment, port.counters))
     }
 
+    /// The IP addresses that a port has, by configuration, by a lease or by using them; 16 or a few more.
+    #[must_use]
+    pub fn addresses(&self, id: PortId) -> Vec<IpAddr> {
+        self.claims.of(id.index()).collect()
+    }
+
     /// Stations behind open ports.
     pub fn learnt(&self, now: Instant) -> impl Iterator<Item = Learnt> {
         self.table.iter(now)
