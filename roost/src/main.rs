@@ -11,6 +11,7 @@ mod disks;
 mod host;
 mod journal;
 mod network;
+mod networks;
 mod people;
 mod platform;
 mod plugs;

@@ -5,6 +5,7 @@ mod balloon;
 mod console;
 mod disk;
 mod entropy;
+mod net;
 
 pub(crate) use entropy::seed;
 
@@ -33,6 +34,9 @@ pub(crate) fn of(order: &Order<'_>) -> Result<Vec<Box<dyn Plug>>, String> {
     }
     for disk in &order.config.disks {
         plugs.push(Box::new(disk::DiskPlug::new(order, disk)?));
+    }
+    for (index, net) in order.config.nets.iter().enumerate() {
+        plugs.push(Box::new(net::NetPlug::new(order, net, index)?));
     }
     if order.config.has_rng {
         plugs.push(Box::new(entropy::EntropyPlug::new(order)));

@@ -7,7 +7,7 @@ use crate::people::People;
 use crate::platform::Hardware;
 use crate::remote::Remote;
 use crate::sessions::{Newcomer, Script, Serial, Sessions};
-use crate::{boot_line, disks, journal};
+use crate::{boot_line, disks, journal, networks};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -66,6 +66,7 @@ pub(crate) fn run(machine: Machine) -> ! {
     disks::adopt(disks, &bell);
     let (bundles, bundle_notes) = Bundles::find(read_bundle(&machine), machine.command_line);
     let (config, config_note) = bundles.host_config();
+    networks::set_up(&config.networks);
     let (network, network_notes) = Network::new(cards, &config.management);
     let (people, people_notes) = People::of(&config);
     let config_notes: Vec<String> =
