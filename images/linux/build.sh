@@ -122,11 +122,12 @@ install_kernel() {
 # key, see ./power-key.
 modules() {
     echo "dir  lib 755"
-    modules="virtio/virtio virtio/virtio_ring virtio/virtio_mmio block/virtio_blk char/virtio_console char/hw_random/virtio-rng virtio/virtio_balloon"
+    modules="virtio/virtio virtio/virtio_ring virtio/virtio_mmio block/virtio_blk char/virtio_console char/hw_random/virtio-rng virtio/virtio_balloon net/net_failover net/virtio_net"
     [ "$arch" != x86_64 ] || modules="$modules acpi/button input/evdev"
     for module in $modules; do
         echo "file lib/${module##*/}.ko 644 $(find "$work/kernel/lib/modules" -path "*/drivers/$module.ko")"
     done
+    echo "file lib/failover.ko 644 $(find "$work/kernel/lib/modules" -path "*/net/core/failover.ko")"
 }
 
 # The initramfs: see ./init for what it does.
@@ -152,6 +153,8 @@ link bin/sh busybox
 file init 755 $here/init
 file sbin/power-key 755 $here/power-key
 file sbin/virtio 755 $here/virtio
+file sbin/network 755 $here/network
+file sbin/lease 755 $here/lease
 file sbin/disk-root 755 $here/disk-root
 file sbin/helper 755 $helper
 file etc/passwd 644 $here/passwd
