@@ -9,6 +9,7 @@ mod settings;
 
 pub(crate) use roster::Arrival;
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -45,7 +46,7 @@ pub(crate) struct People {
     gate: Gate,
     persons: Vec<Person>,
     roster: Roster,
-    change: Option<Change>,
+    change: Option<Box<Change>>,
     /// How many entries of the audit are in the log.
     logged: u64,
 }
@@ -89,7 +90,7 @@ impl People {
     pub(crate) fn poll(&mut self) -> Instant {
         let start = host::now();
         let mut next = Instant::NEVER;
-        if self.gate.is_busy() || self.change.as_ref().is_some_and(Change::is_running) {
+        if self.gate.is_busy() || self.change.as_ref().is_some_and(|change| change.is_running()) {
             next = self.hash(start);
         }
         self.log();
@@ -213,7 +214,7 @@ impl Registry for People {
         if self.change.as_ref().is_some_and(|other| !other.is_of(session)) {
             return Err(Error::new("another password is being changed: try again in a moment"));
         }
-        self.change = Some(Change::begin(session, change, self.gate.users())?);
+        self.change = Some(Box::new(Change::begin(session, change, self.gate.users())?));
         Ok(())
     }
 

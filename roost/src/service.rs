@@ -46,6 +46,21 @@ fn other_cpu(index: usize) -> ! {
 
 /// The boot CPU.
 pub(crate) fn run(machine: Machine) -> ! {
+    let Service { services, sessions, remote, cpu } = set_up(machine);
+    serve(services, sessions, remote, cpu)
+}
+
+/// What the loop looks after.
+struct Service {
+    services: Box<Services>,
+    sessions: Sessions,
+    remote: Remote,
+    cpu: CpuLoop<Hardware>,
+}
+
+/// Makes everything. It returns, because it takes more of the stack than the loop has to spare.
+#[inline(never)]
+fn set_up(machine: Machine) -> Service {
     journal::init();
     for note in &machine.notes {
         log::warn!("{note}");
@@ -93,11 +108,11 @@ pub(crate) fn run(machine: Machine) -> ! {
     {
         write_all(&format!("warning: {note}\r\n"));
     }
-    let mut services = Services::new(manager, bundles, machine, people, notes, network);
+    let mut services = Box::new(Services::new(manager, bundles, machine, people, notes, network));
     let mut sessions = Sessions::default();
     sessions.add(Box::new(Serial), local, &mut services);
     let remote = Remote::new(&config);
-    serve(services, sessions, remote, CpuLoop::new(Arc::clone(shared), 0))
+    Service { services, sessions, remote, cpu: CpuLoop::new(Arc::clone(shared), 0) }
 }
 
 /// Has this CPU look after the disks soon.
@@ -168,7 +183,7 @@ fn write_all(text: &str) {
 
 /// Does the host's own work and runs guests, in turn, for ever.
 fn serve(
-    mut services: Services,
+    mut services: Box<Services>,
     mut sessions: Sessions,
     mut remote: Remote,
     mut cpu: CpuLoop<Hardware>,
