@@ -17,5 +17,5 @@ mod ping;
 pub use card::{Card, Link, Sent};
 pub use config::{Ipv4Config, Ipv6Config, ListenConfig, StackConfig};
 pub use host::{Addresses, Counters, Error, Polled, Stack};
-pub use listener::{Connection, Gone, ListenerId};
+pub use listener::{Connection, Gone, ListenerId, PortActivity};
 pub use ping::Pong;

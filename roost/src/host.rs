@@ -7,7 +7,7 @@ mod pending;
 mod slots;
 
 use crate::bundles::{Bundles, Config};
-use crate::network::Network;
+use crate::network::{Echo, Network};
 use crate::people::People;
 use crate::platform::Hardware;
 use crate::{disks, journal};
@@ -17,6 +17,7 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use audience::Audience;
+use core::net::IpAddr;
 use core::time::Duration;
 use hv_core::host;
 use hv_core::machine::{End, Machine};
@@ -26,9 +27,9 @@ use pending::{Pending, Wish};
 use shell::error::Error;
 use shell::host::{
     AttachRequest, Attendance, ConfigSummary, ConsoleInfo, ConsoleRead, CpuSummary, CrashRecord,
-    CreateRequest, Cursor, DiskSlotSummary, Host, HostDiskSummary, ImageSummary, JobId, JobStatus,
-    LogLevel, LogLine, MemorySummary, Registry, Stop, Urgency, VcpuSummary, VersionInfo, VmId,
-    VmInfo, VmSettings, VmState, VmSummary,
+    CreateRequest, Cursor, DiskSlotSummary, EchoId, Host, HostDiskSummary, ImageSummary, JobId,
+    JobStatus, LogLevel, LogLine, MemorySummary, NetworkStatistics, NetworkSummary, Registry, Stop,
+    Urgency, VcpuSummary, VersionInfo, VmId, VmInfo, VmSettings, VmState, VmSummary,
 };
 use shell::session::SessionId;
 use shell::terminal_size::TerminalSize;
@@ -59,8 +60,6 @@ pub(crate) struct Services {
     departures: Vec<slots::Departure>,
     /// Roost's own.
     network: Network,
-    /// Whether something waits in the network to be sent.
-    is_sending: bool,
     wanted_end: Option<End>,
     /// Who asked for that, and when.
     asker: Option<(SessionId, Instant)>,
@@ -106,7 +105,6 @@ impl Services {
             next_instant_job: INSTANT_JOBS,
             departures: Vec::new(),
             network,
-            is_sending: false,
             wanted_end: None,
             asker: None,
         }
@@ -161,12 +159,12 @@ impl Services {
 
     /// Somebody has given the network something to send.
     pub(crate) fn has_sent(&mut self) {
-        self.is_sending = true;
+        self.network.touch();
     }
 
     /// Sends what was given to the network since the last poll, if there is something; when it wants the next.
     pub(crate) fn flush(&mut self) -> Instant {
-        if core::mem::take(&mut self.is_sending) { self.network.poll() } else { Instant::NEVER }
+        self.network.send_off()
     }
 
     fn end_with(&mut self, end: End) {
@@ -446,6 +444,25 @@ impl Host for Services {
     fn disks(&self) -> Vec<HostDiskSummary> {
         let disks = disks::get();
         disks.iter().map(|found| describe::disk(disks, found)).collect()
+    }
+
+    fn network(&self) -> NetworkSummary {
+        self.network.summary()
+    }
+
+    fn network_statistics(&self) -> NetworkStatistics {
+        self.network.statistics()
+    }
+
+    fn ping(&mut self, to: IpAddr) -> Result<EchoId, Error> {
+        self.network.ping(to).map(|sequence| EchoId(sequence.into())).map_err(Error::new)
+    }
+
+    fn echo(&self, id: EchoId) -> Option<Duration> {
+        match self.network.echo(u16::try_from(id.0).ok()?) {
+            Echo::Waiting => None,
+            Echo::Answered(trip) => Some(trip),
+        }
     }
 
     fn images(&self) -> Vec<ImageSummary> {

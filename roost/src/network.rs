@@ -5,12 +5,13 @@
 //! and guests have theirs, as between any two slices of the host's work; so neither starves the other.
 //!
 //! ```text
-//!   loop of the service CPU:  Network::poll ─▶ whoever serves connections, by Network::stack ─▶ Network::poll
+//!   loop of the service CPU:  Network::poll ─▶ whoever serves connections, by Network::stack ─▶ Network::send_off
 //! ```
 
 mod card;
 mod echo;
 mod pace;
+mod report;
 
 use crate::plugs;
 use alloc::format;
@@ -39,6 +40,9 @@ pub(crate) struct Network {
     own: Option<Own>,
     /// Cards beyond the first, which nobody uses.
     spare: Vec<HostCard>,
+    /// Why there is none, if there is none.
+    note: Option<String>,
+    config: Management,
     echoes: Echoes,
 }
 
@@ -49,7 +53,9 @@ struct Own {
     pace: Pace,
     /// How often addresses had changed when they were last told.
     told: u64,
-    /// Whether somebody has had the stack since the last poll, and may have sent something.
+    /// How often guests had their turn though there was more to do.
+    deferrals: u64,
+    /// Whether something waits to be sent.
     is_touched: bool,
 }
 
@@ -67,8 +73,10 @@ impl Network {
             Ok(own) => (own, None),
             Err(why) => (None, Some(format!("the host has no network: {why}"))),
         };
-        let network = Self { own, spare: cards.collect(), echoes: Echoes::default() };
-        (network, Vec::from_iter(note))
+        let spare = cards.collect();
+        let notes = Vec::from_iter(note.clone());
+        let config = config.clone();
+        (Self { own, spare, note, config, echoes: Echoes::default() }, notes)
     }
 
     /// A slice of work; when the next is wanted.
@@ -81,16 +89,22 @@ impl Network {
         next
     }
 
-    /// The stack, for its connections. What is sent leaves with the next [`Self::poll`], which is wanted soon.
+    /// The stack, for its connections. Whoever sends something says so by [`Self::touch`].
     pub(crate) fn stack(&mut self) -> Option<&mut Stack> {
-        let own = self.own.as_mut()?;
-        own.is_touched = true;
-        Some(&mut own.stack)
+        self.own.as_mut().map(|own| &mut own.stack)
     }
 
-    /// Whether somebody may have sent something since the last poll.
-    pub(crate) fn is_touched(&self) -> bool {
-        self.own.as_ref().is_some_and(|own| own.is_touched)
+    /// Something waits to be sent: it leaves with the next [`Self::send_off`].
+    pub(crate) fn touch(&mut self) {
+        if let Some(own) = &mut self.own {
+            own.is_touched = true;
+        }
+    }
+
+    /// As [`Self::poll`], if something waits to be sent; else nothing is wanted.
+    pub(crate) fn send_off(&mut self) -> Instant {
+        let is_touched = self.own.as_ref().is_some_and(|own| own.is_touched);
+        if is_touched { self.poll() } else { Instant::NEVER }
     }
 
     /// Asks for an echo; the number of the request.
@@ -98,18 +112,23 @@ impl Network {
     /// # Errors
     ///
     /// Why it cannot be sent.
-    pub(crate) fn ping(&mut self, to: IpAddr) -> Result<u16, PingError> {
-        let own = self.own.as_mut().ok_or(PingError::NoCard)?;
+    pub(crate) fn ping(&mut self, to: IpAddr) -> Result<u16, String> {
+        let Some(own) = &mut self.own else {
+            return Err(self.note.clone().unwrap_or_else(|| NO_CARD.into()));
+        };
         if own.card.link() == Link::Down {
-            return Err(PingError::LinkDown);
+            return Err("the network link is down: the cable is out".into());
         }
         let has_address =
             |own: &Addresses| own.own.iter().any(|(own, _)| own.is_ipv4() == to.is_ipv4());
         if !has_address(&own.stack.addresses()) {
-            return Err(PingError::NoAddress);
+            return Err(no_address(to, &self.config));
         }
-        let sequence = self.echoes.begin(to, host::now());
-        own.stack.ping(to, sequence).map_err(|_| PingError::Unreachable)?;
+        let now = host::now();
+        let sequence = self.echoes.begin(to, now);
+        own.stack.ping(to, sequence, time(now)).map_err(|_| {
+            format!("{to} cannot be reached: there is no route to it, or too many requests wait")
+        })?;
         own.is_touched = true;
         Ok(sequence)
     }
@@ -120,17 +139,21 @@ impl Network {
     }
 }
 
-/// Why an echo cannot be asked for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum PingError {
-    /// There is no card.
-    NoCard,
-    /// The cable is not in.
-    LinkDown,
-    /// The host has no address of that kind yet.
-    NoAddress,
-    /// There is no way there, or too many requests wait.
-    Unreachable,
+/// What there is to say of a host without a card.
+const NO_CARD: &str = "the host has no network card";
+
+/// Why the host cannot send to an address of that kind.
+fn no_address(to: IpAddr, config: &Management) -> String {
+    match to {
+        IpAddr::V4(_) => match config.ipv4 {
+            Addressing::Off => "the host has no address of IPv4: it is off in host.toml".into(),
+            Addressing::Automatic => {
+                "the host has no address of IPv4 yet: no DHCP server has answered".into()
+            }
+            Addressing::Static(_) => "the host has no address of IPv4".into(),
+        },
+        IpAddr::V6(_) => "the host has no address of IPv6: it is off in host.toml".into(),
+    }
 }
 
 impl Own {
@@ -138,7 +161,7 @@ impl Own {
         let config = StackConfig { ipv4: ipv4(config), ipv6: ipv6(config) };
         let stack = Stack::new(&config, &mut card, seed, time(host::now())).map_err(words)?;
         let told = stack.changes();
-        Ok(Self { card, stack, pace: Pace::default(), told, is_touched: false })
+        Ok(Self { card, stack, pace: Pace::default(), told, deferrals: 0, is_touched: false })
     }
 
     fn poll(&mut self) -> Instant {
@@ -156,7 +179,11 @@ impl Own {
             match (polled, verdict) {
                 (Polled::More, Verdict::GoOn) => {}
                 // Interrupts stay off: guests have their time first.
-                (Polled::More | Polled::Until(_), Verdict::Enough) => return end,
+                (Polled::More | Polled::Until(_), Verdict::Enough) => {
+                    self.deferrals += 1;
+                    self.tell();
+                    return end;
+                }
                 (Polled::Until(at), Verdict::GoOn) => {
                     self.tell();
                     return self.rest(Instant(at.0), end);

@@ -7,6 +7,7 @@ mod help;
 mod lifecycle;
 mod log;
 mod machine;
+mod network;
 mod people;
 mod session;
 mod vm_disk;
@@ -44,7 +45,10 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group { title: "Consoles", parts: &[console::COMMANDS, vm_script::COMMANDS] },
-    Group { title: "The machine", parts: &[machine::COMMANDS, disk::COMMANDS, log::COMMANDS] },
+    Group {
+        title: "The machine",
+        parts: &[machine::COMMANDS, disk::COMMANDS, network::COMMANDS, log::COMMANDS],
+    },
     Group { title: "People", parts: &[people::COMMANDS] },
     Group { title: "Images and configurations", parts: &[bundle::COMMANDS] },
     Group { title: "This session, and scripts", parts: &[help::COMMANDS, session::COMMANDS] },

@@ -8,6 +8,7 @@ mod console;
 mod disk;
 mod job;
 mod machine;
+mod network;
 mod registry;
 mod vm;
 
@@ -21,6 +22,10 @@ pub use machine::{
     ConfigSummary, CpuState, CpuSummary, ImageSummary, LogLevel, LogLine, MemorySummary,
     VersionInfo,
 };
+pub use network::{
+    AddressOrigin, AddressSummary, EchoId, LinkState, NetworkStatistics, NetworkSummary,
+    PortSummary, TcpPortSummary,
+};
 pub use registry::{AuditLine, AuditTrail, Note, PasswordChange, Registry, SessionSummary};
 pub use vm::{
     BalloonInfo, Count, CrashRecord, CreateRequest, DeviceActivity, DeviceSummary, Register, Stop,
@@ -32,6 +37,7 @@ use crate::session::SessionId;
 use crate::terminal_size::TerminalSize;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 use core::time::Duration;
 
 /// The hypervisor, as the shell sees it. No method blocks: what takes time is a job.
@@ -120,6 +126,14 @@ pub trait Host {
     fn memory(&self) -> MemorySummary;
     /// The disks of the host.
     fn disks(&self) -> Vec<HostDiskSummary>;
+    /// The host's own network.
+    fn network(&self) -> NetworkSummary;
+    /// What it has counted.
+    fn network_statistics(&self) -> NetworkStatistics;
+    /// Asks an address for an echo. An error says why nobody can be asked.
+    fn ping(&mut self, to: IpAddr) -> Result<EchoId, Error>;
+    /// How long the answer to a request took, if it has come.
+    fn echo(&self, id: EchoId) -> Option<Duration>;
     /// The images of the bundles.
     fn images(&self) -> Vec<ImageSummary>;
     /// The VM configurations of the bundles, also those that are not valid.

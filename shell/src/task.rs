@@ -7,6 +7,7 @@ pub(crate) mod expect;
 pub(crate) mod jobs;
 pub(crate) mod log;
 pub(crate) mod passwd;
+pub(crate) mod ping;
 pub(crate) mod send;
 pub(crate) mod sleep;
 pub(crate) mod wait;

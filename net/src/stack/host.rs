@@ -2,7 +2,7 @@
 
 use super::card::{Card, Frames, Link, Polling};
 use super::config::{Ipv4Config, Ipv6Config, ListenConfig, StackConfig};
-use super::listener::{Connection, Gone, Listener, ListenerId};
+use super::listener::{Connection, Gone, Listener, ListenerId, PortActivity};
 use super::ping::{Ping, Pong};
 use crate::switch::MacAddr;
 use crate::time::Instant;
@@ -61,6 +61,10 @@ pub struct Addresses {
     pub own: Vec<(IpAddr, u8)>,
     /// The router for IPv4.
     pub gateway: Option<Ipv4Addr>,
+    /// The router for IPv6.
+    pub gateway6: Option<Ipv6Addr>,
+    /// Who has given the address of IPv4, if it was given.
+    pub dhcp_server: Option<Ipv4Addr>,
     /// Name servers that DHCP told.
     pub name_servers: Vec<Ipv4Addr>,
 }
@@ -74,6 +78,8 @@ pub struct Stack {
     dhcp: Option<SocketHandle>,
     ping: Ping,
     gateway: Option<Ipv4Addr>,
+    gateway6: Option<Ipv6Addr>,
+    dhcp_server: Option<Ipv4Addr>,
     name_servers: Vec<Ipv4Addr>,
     link: Link,
     counters: Counters,
@@ -120,6 +126,8 @@ impl Stack {
             dhcp,
             ping,
             gateway: None,
+            gateway6: None,
+            dhcp_server: None,
             name_servers: Vec::new(),
             link,
             counters: Counters::default(),
@@ -132,6 +140,7 @@ impl Stack {
         if let Ipv6Config::Static { gateway: Some(gateway), .. } = config.ipv6 {
             // There is room for two routes: this one and that of IPv4.
             let _ = stack.interface.routes_mut().add_default_ipv6_route(gateway);
+            stack.gateway6 = Some(gateway);
         }
         Ok(stack)
     }
@@ -154,6 +163,7 @@ impl Stack {
     /// Moves at most `budget` frames in each direction, and does what time asks for.
     pub fn poll(&mut self, card: &mut impl Card, budget: usize, now: Instant) -> Polled {
         self.watch_link(card.link());
+        self.ping.tend(&mut self.sockets, now);
         let mut device = polling(card, &mut self.frames, budget);
         let at = time(now);
         self.interface.poll_maintenance(at);
@@ -243,13 +253,14 @@ impl Stack {
         }
     }
 
-    /// Asks for an echo.
+    /// Asks for an echo. Numbers of requests follow each other.
     ///
     /// # Errors
     ///
     /// If there is no address of ours for that, or too many requests wait.
-    pub fn ping(&mut self, to: IpAddr, sequence: u16) -> Result<(), Error> {
-        let sent = self.ping.send(&self.interface, &mut self.sockets, to, sequence);
+    pub fn ping(&mut self, to: IpAddr, sequence: u16, now: Instant) -> Result<(), Error> {
+        let request = (to, sequence);
+        let sent = self.ping.send(&self.interface, &mut self.sockets, request, now);
         sent.ok_or(Error::Unreachable)
     }
 
@@ -265,6 +276,8 @@ impl Stack {
         Addresses {
             own: own.map(|own| (own.address().into(), own.prefix_len())).collect(),
             gateway: self.gateway,
+            gateway6: self.gateway6,
+            dhcp_server: self.dhcp_server,
             name_servers: self.name_servers.clone(),
         }
     }
@@ -280,6 +293,11 @@ impl Stack {
     pub fn counters(&self) -> Counters {
         let given_up = self.listeners.iter().map(|(_, listener)| listener.given_up).sum();
         Counters { given_up, ..self.counters }
+    }
+
+    /// What is going on at each port that is listened on.
+    pub fn ports(&self) -> impl Iterator<Item = PortActivity> {
+        self.listeners.iter().map(|(_, listener)| listener.activity(&self.sockets))
     }
 
     /// How many connections more could come on a port now.
@@ -304,7 +322,7 @@ impl Stack {
         let at = at.map(|at| Instant(u64::try_from(at.total_micros()).unwrap_or(0) * 1000));
         let listeners =
             self.listeners.iter().filter_map(|(_, listener)| listener.wake(&self.sockets));
-        let first = at.into_iter().chain(listeners).min();
+        let first = at.into_iter().chain(listeners).chain(self.ping.wake()).min();
         Polled::Until(first.unwrap_or(Instant::NEVER))
     }
 
@@ -322,10 +340,12 @@ impl Stack {
             None => return,
             Some(dhcpv4::Event::Configured(config)) => {
                 self.name_servers = config.dns_servers.iter().copied().collect();
+                self.dhcp_server = Some(config.server.address);
                 (Some(config.address), config.router)
             }
             Some(dhcpv4::Event::Deconfigured) => {
                 self.name_servers.clear();
+                self.dhcp_server = None;
                 (None, None)
             }
         };

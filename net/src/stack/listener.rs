@@ -27,6 +27,23 @@ pub struct Connection(pub(super) u64);
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Gone;
 
+/// What is going on at a port.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PortActivity {
+    /// Its number.
+    pub port: u16,
+    /// Connections that there are.
+    pub connections: usize,
+    /// Of which half open, or closed by one side.
+    pub incomplete: usize,
+    /// Connections that there can be.
+    pub limit: usize,
+    /// Connections that were accepted.
+    pub accepted: u64,
+    /// Connections that were given up before that, or before the peer had received all.
+    pub given_up: u64,
+}
+
 /// What a socket is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Use {
@@ -49,6 +66,7 @@ pub(super) struct Listener {
     slots: Vec<Slot>,
     /// Connections that were given up before they were accepted.
     pub(super) given_up: u64,
+    accepted: u64,
 }
 
 impl Listener {
@@ -64,7 +82,7 @@ impl Listener {
             Slot { handle: sockets.add(socket), purpose: Use::Listening(None) }
         };
         let slots = (0..config.connections).map(slot).collect();
-        let mut listener = Self { port, slots, given_up: 0 };
+        let mut listener = Self { port, slots, given_up: 0, accepted: 0 };
         listener.tend(sockets, Instant(0));
         listener
     }
@@ -156,6 +174,7 @@ impl Listener {
         };
         let slot = self.slots.iter_mut().find(is_ready)?;
         slot.purpose = Use::Taken(connection);
+        self.accepted += 1;
         Some(connection)
     }
 
@@ -170,6 +189,22 @@ impl Listener {
         let slot = self.slots.iter_mut().find(|slot| slot.purpose == Use::Taken(connection));
         if let Some(slot) = slot {
             slot.purpose = Use::Closing(now);
+        }
+    }
+
+    /// What is going on here.
+    pub(super) fn activity(&self, sockets: &SocketSet<'static>) -> PortActivity {
+        let states =
+            || self.slots.iter().map(|slot| sockets.get::<Socket<'_>>(slot.handle).state());
+        let is_there = |state: &State| !matches!(state, State::Listen | State::Closed);
+        let is_incomplete = |state: &State| is_there(state) && *state != State::Established;
+        PortActivity {
+            port: self.port,
+            connections: states().filter(is_there).count(),
+            incomplete: states().filter(is_incomplete).count(),
+            limit: self.slots.len(),
+            accepted: self.accepted,
+            given_up: self.given_up,
         }
     }
 

@@ -3,14 +3,17 @@
 use super::fake_registry::FakeRegistry;
 use crate::error::Error;
 use crate::host::{
-    AttachRequest, Attendance, BalloonInfo, ConfigSummary, ConsoleInfo, ConsoleRead, Count,
-    CpuState, CpuSummary, CrashRecord, CreateRequest, Cursor, DeviceSummary, DiskSlotState,
-    DiskSlotSummary, DiskUserSummary, Host, HostDiskSummary, ImageSummary, JobId, JobStatus,
-    LogLevel, LogLine, MemorySummary, PartitionSummary, Register, Registry, Stop, Urgency,
-    VcpuInfo, VcpuState, VcpuSummary, VersionInfo, VmId, VmInfo, VmSettings, VmState, VmSummary,
+    AddressOrigin, AddressSummary, AttachRequest, Attendance, BalloonInfo, ConfigSummary,
+    ConsoleInfo, ConsoleRead, Count, CpuState, CpuSummary, CrashRecord, CreateRequest, Cursor,
+    DeviceSummary, DiskSlotState, DiskSlotSummary, DiskUserSummary, EchoId, Host, HostDiskSummary,
+    ImageSummary, JobId, JobStatus, LinkState, LogLevel, LogLine, MemorySummary, NetworkStatistics,
+    NetworkSummary, PartitionSummary, PortSummary, Register, Registry, Stop, TcpPortSummary,
+    Urgency, VcpuInfo, VcpuState, VcpuSummary, VersionInfo, VmId, VmInfo, VmSettings, VmState,
+    VmSummary,
 };
 use crate::session::SessionId;
 use crate::terminal_size::TerminalSize;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// One made-up VM.
@@ -53,6 +56,8 @@ pub(crate) struct FakeHost {
     pub(crate) log: Vec<LogLine>,
     pub(crate) refuses_cancel: bool,
     pub(crate) registry: FakeRegistry,
+    /// How many echoes were asked for.
+    pub(crate) pings: u64,
 }
 
 impl FakeHost {
@@ -62,6 +67,7 @@ impl FakeHost {
             jobs: Vec::new(),
             job_polls: 0,
             orders: Vec::new(),
+            pings: 0,
             level: LogLevel::Info,
             log: Vec::new(),
             refuses_cancel: false,
@@ -450,6 +456,60 @@ impl Host for FakeHost {
             late: 0,
             in_flight: 1,
         }]
+    }
+
+    fn network(&self) -> NetworkSummary {
+        let addresses = |origin, address: &str| AddressSummary {
+            origin,
+            addresses: vec![address.into()],
+            gateway: None,
+            server: None,
+            name_servers: Vec::new(),
+        };
+        NetworkSummary {
+            port: Some(PortSummary {
+                place: "virtio-mmio 0xa003e00".into(),
+                mac: "52:54:00:12:34:56".into(),
+                link: LinkState::Up,
+                interrupts: true,
+            }),
+            note: None,
+            spare_cards: Vec::new(),
+            ipv4: AddressSummary {
+                gateway: Some("10.0.2.2".into()),
+                server: Some("10.0.2.2".into()),
+                name_servers: vec!["10.0.2.3".into()],
+                ..addresses(AddressOrigin::Dhcp, "10.0.2.15/24")
+            },
+            ipv6: addresses(AddressOrigin::LinkLocal, "fe80::5054:ff:fe12:3456/64"),
+        }
+    }
+
+    fn network_statistics(&self) -> NetworkStatistics {
+        NetworkStatistics {
+            received_frames: 12,
+            received_bytes: 3456,
+            tcp: vec![TcpPortSummary {
+                port: 23,
+                connections: 2,
+                incomplete: 1,
+                limit: 24,
+                accepted: 7,
+                given_up: 1,
+            }],
+            ..NetworkStatistics::default()
+        }
+    }
+
+    fn ping(&mut self, to: IpAddr) -> Result<EchoId, Error> {
+        let IpAddr::V4(to) = to else { return Err("the host has no address of IPv6".into()) };
+        // The last byte of the address is the number of requests that are answered.
+        self.pings += 1;
+        Ok(EchoId(if self.pings <= u64::from(to.octets()[3]) { 1 } else { 0 }))
+    }
+
+    fn echo(&self, id: EchoId) -> Option<Duration> {
+        (id == EchoId(1)).then_some(Duration::from_micros(1500))
     }
 
     fn images(&self) -> Vec<ImageSummary> {

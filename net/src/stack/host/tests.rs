@@ -207,7 +207,7 @@ fn hundreds_of_connections_in_a_row_come_about_and_leave_nothing() {
         world.client.sockets.remove(handle);
     }
     world.until(|world| (world.stack.listening(world.listener) == 3).then_some(()));
-    assert!(world.stack.sockets.iter().count() == 4);
+    assert!(world.stack.sockets.iter().count() == 3 + 8);
 }
 
 /// A SYN of somebody who does not exist.
@@ -346,14 +346,46 @@ fn echoes_are_asked_for_and_given() {
     let mut world = World::new(1);
     let own = MacAddr([2, 0, 0, 0, 0, 2]).link_local();
     for (sequence, to) in [(1, IpAddr::from(CLIENT)), (2, own.into())] {
-        world.stack.ping(to, sequence).unwrap();
+        world.stack.ping(to, sequence, world.now).unwrap();
         let pong = world.until(|world| world.stack.pong());
         assert_eq!((pong.from, pong.sequence, pong.bytes), (to, sequence, 40));
     }
     for sequence in 0..100 {
-        let _ = world.stack.ping(CLIENT.into(), sequence);
+        world.stack.ping(CLIENT.into(), sequence, world.now).unwrap();
     }
-    assert_eq!(world.stack.ping(CLIENT.into(), 9), Err(Error::Unreachable));
+    let mut count = 0;
+    world.step();
+    world.step();
+    while world.stack.pong().is_some() {
+        count += 1;
+    }
+    assert!(
+        (1..=8).contains(&count),
+        "requests that have not left make room for new ones: {count}"
+    );
+}
+
+#[test]
+fn an_echo_of_nobody_holds_up_no_other() {
+    let mut world = World::new(1);
+    let nobody = Ipv4Addr::new(10, 0, 0, 99);
+    for sequence in 0..20 {
+        world.stack.ping(nobody.into(), sequence, world.now).unwrap();
+        world.step();
+    }
+    world.stack.ping(CLIENT.into(), 20, world.now).unwrap();
+    let start = world.now;
+    let pong = world.until(|world| world.stack.pong());
+    assert_eq!(pong.sequence, 20);
+    assert!(world.now.since(start) < Duration::from_secs(4), "{:?}", world.now.since(start));
+    for _ in 0..3000 {
+        world.step();
+    }
+    let quiet = world.stack.poll(&mut world.card, 16, world.now);
+    assert!(
+        matches!(quiet, Polled::Until(at) if at > world.now + Duration::from_secs(2)),
+        "{quiet:?}"
+    );
 }
 
 #[test]
