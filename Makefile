@@ -13,6 +13,7 @@ CMD ?=
 APPEND ?=
 AUTOSTART ?=
 DISK ?=
+NET ?=
 PARTITIONS ?=
 TESTS ?=
 BENCH ?=
@@ -20,7 +21,7 @@ FUZZ ?=
 FUZZ_SECONDS ?= 60
 # Where a UART is if there is no device tree to say so: QEMU's. For another board, `make build ROOST_EARLYCON=0x...`, or empty.
 ROOST_EARLYCON ?= 0x09000000
-export FUZZ_SECONDS ARCH ARCHES MACHINE CPUS MEM GIC CPU CMD APPEND DISK ROOST_EARLYCON
+export FUZZ_SECONDS ARCH ARCHES MACHINE CPUS MEM GIC CPU CMD APPEND DISK NET ROOST_EARLYCON
 
 TARGET_aarch64 := aarch64-unknown-none-softfloat
 TARGET_x86_64 := x86_64-unknown-none
@@ -71,6 +72,8 @@ help: ## Explain the targets and the variables.
 	@echo "                   make run CMD='vm create linux; vm start linux'"
 	@echo "  AUTOSTART=FILE   a script for the bundle, which Roost runs at boot"
 	@echo "  DISK=FILE        a disk for the machine, such as the one of 'make disk'"
+	@echo "  NET=user         its network in QEMU: user with ports 127.0.0.1:2323 for telnet and 2324 for programs, none, or"
+	@echo "                   flags of QEMU"
 	@echo "  PARTITIONS='...' more partitions for 'make disk', each LABEL=KIND:SIZE:SOURCE: debian=image::FILE, data=empty:64M"
 	@echo "  APPEND='...'     more of Roost's own command line"
 	@echo "  BENCH=virtio     what to measure; everything if left out"
