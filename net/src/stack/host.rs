@@ -74,7 +74,7 @@ pub struct Stack {
     interface: Interface,
     sockets: SocketSet<'static>,
     frames: Box<Frames>,
-    listeners: Vec<(u16, Listener)>,
+    listeners: Vec<(ListenerId, Listener)>,
     dhcp: Option<SocketHandle>,
     ping: Ping,
     gateway: Option<Ipv4Addr>,
@@ -86,6 +86,7 @@ pub struct Stack {
     next_connection: u64,
     /// How often addresses have changed.
     changes: u64,
+    next_listener: u64,
 }
 
 impl Stack {
@@ -133,6 +134,7 @@ impl Stack {
             counters: Counters::default(),
             next_connection: 0,
             changes: 0,
+            next_listener: 0,
         };
         if let Ipv4Config::Static { gateway, .. } = config.ipv4 {
             stack.set_gateway(gateway);
@@ -151,13 +153,22 @@ impl Stack {
     ///
     /// If the port cannot be had.
     pub fn listen(&mut self, port: u16, config: &ListenConfig) -> Result<ListenerId, Error> {
-        let is_taken = self.listeners.iter().any(|(other, _)| *other == port);
+        let is_taken = self.listeners.iter().any(|(_, other)| other.port() == port);
         if port == 0 || is_taken || self.listeners.len() >= MOST_LISTENERS {
             return Err(Error::Port);
         }
-        let id = ListenerId(self.listeners.len());
-        self.listeners.push((port, Listener::new(port, config, &mut self.sockets)));
+        let id = ListenerId(self.next_listener);
+        self.next_listener += 1;
+        self.listeners.push((id, Listener::new(port, config, &mut self.sockets)));
         Ok(id)
+    }
+
+    /// Listens no more. Its connections are no more either, which their peers see when they send something.
+    pub fn unlisten(&mut self, listener: ListenerId) {
+        let Some(index) = self.listeners.iter().position(|(id, _)| *id == listener) else { return };
+        let (_, listener) = self.listeners.swap_remove(index);
+        self.counters.given_up += listener.given_up;
+        listener.end(&mut self.sockets);
     }
 
     /// Moves at most `budget` frames in each direction, and does what time asks for.
@@ -196,7 +207,7 @@ impl Stack {
 
     /// A connection that has come about on a port.
     pub fn accept(&mut self, listener: ListenerId) -> Option<Connection> {
-        let (_, listener) = self.listeners.get_mut(listener.0)?;
+        let (_, listener) = self.listeners.iter_mut().find(|(id, _)| *id == listener)?;
         let connection = listener.accept(Connection(self.next_connection), &self.sockets)?;
         self.next_connection += 1;
         Some(connection)
@@ -291,7 +302,8 @@ impl Stack {
     /// What was counted.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        let given_up = self.listeners.iter().map(|(_, listener)| listener.given_up).sum();
+        let given_up: u64 = self.listeners.iter().map(|(_, listener)| listener.given_up).sum();
+        let given_up = given_up + self.counters.given_up;
         Counters { given_up, ..self.counters }
     }
 
@@ -303,7 +315,7 @@ impl Stack {
     /// How many connections more could come on a port now.
     #[must_use]
     pub fn listening(&self, listener: ListenerId) -> usize {
-        let listener = self.listeners.get(listener.0);
+        let listener = self.listeners.iter().find(|(id, _)| *id == listener);
         listener.map_or(0, |(_, listener)| listener.listening(&self.sockets))
     }
 

@@ -17,7 +17,7 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// A port that is listened on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct ListenerId(pub(super) usize);
+pub struct ListenerId(pub(super) u64);
 
 /// A connection. It is never the same as another one.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -85,6 +85,17 @@ impl Listener {
         let mut listener = Self { port, slots, given_up: 0, accepted: 0 };
         listener.tend(sockets, Instant(0));
         listener
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Gives its sockets and their memory back.
+    pub(super) fn end(self, sockets: &mut SocketSet<'static>) {
+        for slot in self.slots {
+            sockets.remove(slot.handle);
+        }
     }
 
     /// Makes sockets listen again whose connections have ended, and ends those that do not end by themselves.

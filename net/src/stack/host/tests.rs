@@ -326,6 +326,29 @@ fn a_peer_that_is_gone_is_noticed() {
 }
 
 #[test]
+fn a_port_that_is_given_up_leaves_nothing_and_can_be_had_again() {
+    let mut world = World::new(2);
+    let before = world.stack.sockets.iter().count();
+    let config = ListenConfig { connections: 3, ..ListenConfig::default() };
+    let other = world.stack.listen(99, &config).unwrap();
+    assert_eq!(world.stack.listen(99, &config), Err(Error::Port));
+    assert_eq!(world.stack.listening(other), 3);
+    world.stack.unlisten(other);
+    world.stack.unlisten(other);
+    assert_eq!(world.stack.sockets.iter().count(), before);
+    assert_eq!((world.stack.listening(other), world.stack.accept(other)), (0, None));
+    let again = world.stack.listen(99, &config).unwrap();
+    assert_ne!(again, other);
+    // The other port goes on. Whoever was connected to one that is gone is told at the next word.
+    let (client, connection) = world.connect(IpAddr::V4(SERVER));
+    world.stack.unlisten(world.listener);
+    assert_eq!(world.stack.receive(connection, &mut [0; 8]), Err(Gone));
+    assert_eq!(world.stack.send(connection, b"x"), Err(Gone));
+    world.client.socket(client).send_slice(b"x").unwrap();
+    world.until(|world| (world.client.socket(client).state() == State::Closed).then_some(()));
+}
+
+#[test]
 fn a_poll_moves_no_more_frames_than_it_may() {
     let mut world = World::new(1);
     for number in 0..60 {
