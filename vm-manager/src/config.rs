@@ -41,6 +41,7 @@
 //! [console]                       # console = "virtio" alone is short for its first key
 //! kind = "serial"                 # which console `vm console` shows: serial, virtio
 //! ring = "64K"                    # output that is kept
+//! port = 2301                     # a TCP port that asks for a login and then is this console; none if left out
 //!
 //! [time]
 //! on_pause = "stop"               # stop, run: what guest time does while the VM is paused
@@ -208,6 +209,8 @@ pub struct VmConfig {
     pub console: ConsoleKind,
     /// How much of its console output is kept, in bytes.
     pub console_ring_bytes: usize,
+    /// The TCP port of the host that leads to its console.
+    pub console_port: Option<u16>,
     /// What its time does while it is paused.
     pub on_pause: TimeOnPause,
     /// The layout of the queues of its virtio devices.
@@ -313,6 +316,7 @@ impl VmConfig {
             },
             console: ConsoleKind::default(),
             console_ring_bytes: 64 << 10,
+            console_port: None,
             on_pause: TimeOnPause::default(),
             virtio_ring: VirtioRing::default(),
             file: file.to_owned(),
@@ -360,6 +364,7 @@ impl VmConfig {
                     .choice(&[("serial", ConsoleKind::Serial), ("virtio", ConsoleKind::Virtio)])?;
             }
             Key::ConsoleRing => self.console_ring_bytes = found.ring()?,
+            Key::ConsolePort => self.console_port = Some(found.number(1..=u16::MAX)?),
             Key::OnPause => {
                 self.on_pause =
                     found.choice(&[("stop", TimeOnPause::Stop), ("run", TimeOnPause::Run)])?;

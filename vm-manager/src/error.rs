@@ -20,6 +20,13 @@ pub enum Error {
         /// The VM that has it.
         id: u32,
     },
+    /// The console of another VM has that port.
+    PortTaken {
+        /// The port.
+        port: u16,
+        /// The other VM, as messages name it.
+        vm: String,
+    },
     /// The VM is not in a state in which that can be done.
     WrongState {
         /// The VM, as messages name it.
@@ -79,6 +86,12 @@ impl fmt::Display for Error {
             Self::NoSuchVm(id) => write!(f, "no VM {id}"),
             Self::NameTaken { name, id } => {
                 write!(f, "the name '{name}' is vm {id}'s; give another one with --name")
+            }
+            Self::PortTaken { port, vm } => {
+                write!(
+                    f,
+                    "port {port} leads to the console of {vm}; give another one with console.port=N"
+                )
             }
             Self::WrongState { vm, state, advice } => write!(f, "{vm} is {state}; {advice}"),
             Self::Busy(vm) => write!(f, "{vm} is being worked on by another command; wait for it"),

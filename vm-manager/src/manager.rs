@@ -97,6 +97,11 @@ impl<P: Platform> Manager<P> {
         if let Some(other) = self.vms.values().find(|vm| vm.name() == config.name) {
             return Err(Error::NameTaken { name: config.name, id: other.id() });
         }
+        if let Some(port) = config.console_port
+            && let Some(other) = self.vms.values().find(|vm| vm.config().console_port == Some(port))
+        {
+            return Err(Error::PortTaken { port, vm: other.title() });
+        }
         let request = self.check(&config, images)?;
         let id = self.next_vm;
         let name = config.name.clone();

@@ -55,6 +55,8 @@ pub enum Key {
     ConsoleKind,
     /// `console.ring`
     ConsoleRing,
+    /// `console.port`
+    ConsolePort,
     /// `time.on_pause`
     OnPause,
     /// `virtio.ring`
@@ -62,7 +64,7 @@ pub enum Key {
 }
 
 /// All keys, with what stands before the dot of their path: their section, if any.
-const KEYS: [(Key, &str); 28] = [
+const KEYS: [(Key, &str); 29] = [
     (Key::Name, "name"),
     (Key::Vcpus, "vcpus"),
     (Key::Memory, "memory"),
@@ -89,6 +91,7 @@ const KEYS: [(Key, &str); 28] = [
     (Key::RestartMaxDelay, "restart.max_delay"),
     (Key::ConsoleKind, "console.kind"),
     (Key::ConsoleRing, "console.ring"),
+    (Key::ConsolePort, "console.port"),
     (Key::OnPause, "time.on_pause"),
     (Key::VirtioRing, "virtio.ring"),
 ];

@@ -37,6 +37,7 @@ max_delay = "1m"
 
 [console]
 ring = "128K"
+port = 2301
 
 [time]
 on_pause = "run"
@@ -88,6 +89,7 @@ fn every_key_arrives() {
         }
     );
     assert_eq!(config.console_ring_bytes, 128 << 10);
+    assert_eq!(config.console_port, Some(2301));
     assert_eq!(config.on_pause, TimeOnPause::Run);
     assert_eq!(config.virtio_ring, VirtioRing::Packed);
 }
@@ -262,6 +264,7 @@ fn a_value_out_of_range_says_what_was_found_and_what_is_allowed() {
             "[console]\nring = 0",
             "linux.toml:2: console.ring: found 0, allowed 1K to 16M, such as \"64K\"",
         ),
+        ("[console]\nport = 0", "linux.toml:2: console.port: found 0, allowed 1 to 65535"),
         ("console = \"vga\"", "linux.toml:1: console: found 'vga', allowed serial, virtio"),
         ("console = 1", "linux.toml:1: console: found 1, allowed a section [console]"),
         (

@@ -29,6 +29,18 @@ fn refusal(
 }
 
 #[test]
+fn two_consoles_do_not_share_a_port() {
+    let mut machine = Machine::new(1);
+    let program = machine.program(spin);
+    machine.create("door", program, &[("console.port", "2301")]);
+    assert_eq!(
+        refusal(&mut machine, "other", program, &[("console.port", "2301")]),
+        "port 2301 leads to the console of vm 1 'door'; give another one with console.port=N"
+    );
+    machine.create("window", program, &[("console.port", "2302")]);
+}
+
+#[test]
 fn a_vm_that_cannot_be_is_not_made() {
     let mut machine = Machine::new(2);
     let program = machine.program(spin);
