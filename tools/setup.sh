@@ -74,6 +74,8 @@ missing_for() {
             # Tests are clients of Roost as people are.
             has telnet || echo inetutils-telnet
             has setsid || echo util-linux
+            has curl || echo curl
+            has python3 || echo python3-minimal
             ;;
         fuzz) has c++ || echo g++ ;;
         *)
@@ -155,6 +157,37 @@ setup_rust() {
     write_toolchain 'PATH=/usr/bin:$(PATH) cargo' "PATH=/usr/bin:\$(PATH) RUSTC_BOOTSTRAP=1 $linkers cargo" "-Zbuild-std=core,alloc"
 }
 
+# Prometheus' check of metrics, for tests. Its package would bring a server that runs, so that only this program is taken from it.
+setup_promtool() {
+    promtool="$root/build/promtool"
+    if has promtool || [ -x "$promtool" ]; then
+        return
+    fi
+    debs="${ROOST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/roost}/debs"
+    mkdir -p "$debs" "$root/build"
+    deb=$(find "$debs" -name 'prometheus_*.deb' | head -n 1)
+    if [ -z "$deb" ]; then
+        say "fetching promtool"
+        (cd "$debs" && apt-get download -qq prometheus >/dev/null 2>&1) ||
+            { as_root apt-get update -qq && (cd "$debs" && apt-get download -qq prometheus >/dev/null); } ||
+            { say "cannot fetch Debian's package prometheus: put promtool into PATH"; exit 1; }
+        deb=$(find "$debs" -name 'prometheus_*.deb' | head -n 1)
+    fi
+    dpkg-deb --fsys-tarfile "$deb" | tar -xO ./usr/bin/promtool >"$promtool.partial"
+    chmod +x "$promtool.partial"
+    mv "$promtool.partial" "$promtool"
+}
+
+# What is for tests of the network only, as with `missing_for`.
+wants_promtool() {
+    for what in "$@"; do
+        case $what in
+            aarch64 | x86_64 | network) return 0 ;;
+        esac
+    done
+    return 1
+}
+
 [ $# -gt 0 ] || set -- aarch64
 packages=$(missing_packages "$@")
 if [ -n "$packages" ]; then
@@ -166,6 +199,13 @@ if [ -n "$packages" ]; then
         # shellcheck disable=SC2086 # a list of words
         say $packages
         exit 1
+    fi
+fi
+if wants_promtool "$@"; then
+    if is_debian; then
+        setup_promtool
+    else
+        has promtool || say "tests of the metrics need promtool, a part of Prometheus, in PATH"
     fi
 fi
 setup_rust
