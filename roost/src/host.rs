@@ -3,6 +3,7 @@
 
 mod audience;
 mod describe;
+mod figures;
 mod pending;
 mod slots;
 
@@ -23,6 +24,7 @@ use hv_core::host;
 use hv_core::machine::{End, Machine};
 use hv_core::time::Instant;
 use log::LevelFilter;
+use net::stack::Stack;
 use pending::{Pending, Wish};
 use shell::error::Error;
 use shell::host::{
@@ -119,6 +121,11 @@ impl Services {
         let people = self.people.poll();
         let next = self.manager.poll().min(people).min(disks).min(network);
         next.min(departures).min(pending)
+    }
+
+    /// The stack, for connections.
+    pub(crate) fn stack(&mut self) -> Option<&mut Stack> {
+        self.network.stack()
     }
 
     /// How the machine is to end, if it is.

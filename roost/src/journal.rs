@@ -12,6 +12,8 @@ use log::{Level, LevelFilter, Metadata, Record};
 const LINES: usize = 256;
 /// A line that is longer is cut.
 const LINE_BYTES: usize = 400;
+/// Levels, as figures name them.
+const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 /// One line.
 #[derive(Clone, Debug)]
@@ -30,9 +32,13 @@ struct Journal {
 struct Lines {
     kept: VecDeque<Line>,
     next: u64,
+    /// How many there were of each level, the most severe first.
+    counts: [u64; LEVELS.len()],
 }
 
-static JOURNAL: Journal = Journal { lines: Mutex::new(Lines { kept: VecDeque::new(), next: 0 }) };
+static JOURNAL: Journal = Journal {
+    lines: Mutex::new(Lines { kept: VecDeque::new(), next: 0, counts: [0; LEVELS.len()] }),
+};
 
 impl log::Log for Journal {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -50,6 +56,9 @@ impl log::Log for Journal {
         let mut lines = self.lines.lock();
         let sequence = lines.next;
         lines.next += 1;
+        if let Some(count) = lines.counts.get_mut((record.level() as usize).wrapping_sub(1)) {
+            *count += 1;
+        }
         if lines.kept.len() == LINES {
             lines.kept.pop_front();
         }
@@ -69,6 +78,11 @@ pub(crate) fn init() {
 /// The number that the next line will have.
 pub(crate) fn end() -> u64 {
     JOURNAL.lines.lock().next
+}
+
+/// How many lines there were of each level, also those that are no longer kept.
+pub(crate) fn counts() -> impl Iterator<Item = (&'static str, u64)> {
+    LEVELS.into_iter().zip(JOURNAL.lines.lock().counts)
 }
 
 /// Up to `max` lines from number `from` on.

@@ -168,6 +168,11 @@ impl People {
         self.roster.lost(id, bytes);
     }
 
+    /// Output that was lost, of all sessions that there were.
+    pub(crate) fn lost_bytes(&self) -> u64 {
+        self.roster.lost_bytes()
+    }
+
     /// How far the one who has this ticket is.
     pub(crate) fn status(&mut self, ticket: Ticket, now: Instant) -> Status {
         self.gate.poll(ticket, time(now))

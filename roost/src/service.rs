@@ -5,7 +5,7 @@ use crate::host::Services;
 use crate::network::Network;
 use crate::people::People;
 use crate::platform::Hardware;
-use crate::remote::Remote;
+use crate::ports::Ports;
 use crate::sessions::{Newcomer, Script, Serial, Sessions};
 use crate::{boot_line, disks, journal, networks};
 use alloc::boxed::Box;
@@ -46,15 +46,15 @@ fn other_cpu(index: usize) -> ! {
 
 /// The boot CPU.
 pub(crate) fn run(machine: Machine) -> ! {
-    let Service { services, sessions, remote, cpu } = set_up(machine);
-    serve(services, sessions, remote, cpu)
+    let Service { services, sessions, ports, cpu } = set_up(machine);
+    serve(services, sessions, ports, cpu)
 }
 
 /// What the loop looks after.
 struct Service {
     services: Box<Services>,
     sessions: Sessions,
-    remote: Remote,
+    ports: Ports,
     cpu: CpuLoop<Hardware>,
 }
 
@@ -111,8 +111,8 @@ fn set_up(machine: Machine) -> Service {
     let mut services = Box::new(Services::new(manager, bundles, machine, people, notes, network));
     let mut sessions = Sessions::default();
     sessions.add(Box::new(Serial), local, &mut services);
-    let remote = Remote::new(&config);
-    Service { services, sessions, remote, cpu: CpuLoop::new(Arc::clone(shared), 0) }
+    let ports = Ports::new(&config);
+    Service { services, sessions, ports, cpu: CpuLoop::new(Arc::clone(shared), 0) }
 }
 
 /// Has this CPU look after the disks soon.
@@ -185,12 +185,12 @@ fn write_all(text: &str) {
 fn serve(
     mut services: Box<Services>,
     mut sessions: Sessions,
-    mut remote: Remote,
+    mut ports: Ports,
     mut cpu: CpuLoop<Hardware>,
 ) -> ! {
     loop {
         let mut limit = services.poll();
-        limit = limit.min(remote.poll(&mut sessions, &mut services));
+        limit = limit.min(ports.poll(&mut sessions, &mut services));
         limit = limit.min(sessions.poll(&mut services));
         limit = limit.min(services.flush());
         if let Some(end) = services.wanted_end()

@@ -123,6 +123,12 @@ impl Session {
         }
     }
 
+    /// Whether [`Session::take_outcome`] has something to tell.
+    #[must_use]
+    pub fn has_outcome(&self) -> bool {
+        self.exchange.as_ref().is_some_and(Exchange::has_outcome)
+    }
+
     /// What came of the command of a program, once.
     pub fn take_outcome(&mut self) -> Option<Outcome> {
         self.exchange.as_mut()?.take_outcome()

@@ -251,6 +251,12 @@ impl Gate {
         &mut self.users
     }
 
+    /// Whether connections may come from there at all.
+    #[must_use]
+    pub fn allows(&self, address: IpAddr) -> bool {
+        self.limits.networks.allow(address)
+    }
+
     /// What was done.
     #[must_use]
     pub fn audit(&self) -> &Audit {

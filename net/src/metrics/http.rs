@@ -30,6 +30,8 @@ pub enum Status {
     MethodNotAllowed,
     /// The head is too long.
     TooLarge,
+    /// There are more figures than are told.
+    TooMuch,
 }
 
 /// Whether the content is sent.
@@ -75,12 +77,15 @@ impl Status {
             Self::NotFound => "404 Not Found",
             Self::MethodNotAllowed => "405 Method Not Allowed",
             Self::TooLarge => "431 Request Header Fields Too Large",
+            Self::TooMuch => "500 Internal Server Error",
         };
         let kind = match self {
             Self::Ok => "text/plain; version=0.0.4; charset=utf-8",
-            Self::BadRequest | Self::NotFound | Self::MethodNotAllowed | Self::TooLarge => {
-                "text/plain; charset=utf-8"
-            }
+            Self::BadRequest
+            | Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::TooLarge
+            | Self::TooMuch => "text/plain; charset=utf-8",
         };
         let allow = if self == Self::MethodNotAllowed { "Allow: GET, HEAD\r\n" } else { "" };
         format!(
@@ -97,6 +102,7 @@ impl Status {
             Self::NotFound => "There is only /metrics.\n",
             Self::MethodNotAllowed => "There are only GET and HEAD.\n",
             Self::TooLarge => "The request is too long.\n",
+            Self::TooMuch => "There are too many figures.\n",
         }
     }
 }

@@ -77,7 +77,7 @@ pub fn parse(line: Line) -> Request {
     let first = text.split_ascii_whitespace().next();
     match first {
         None => Request::Nothing,
-        Some("quit" | "exit") => Request::Quit,
+        Some("quit" | "logout") => Request::Quit,
         Some("login") => login(&text),
         Some("format") => format(&text),
         Some("size") => size(&text),

@@ -31,26 +31,30 @@ struct Member {
 
 /// All sessions, by their numbers.
 #[derive(Default)]
-pub(super) struct Roster(BTreeMap<SessionId, Member>);
+pub(super) struct Roster {
+    members: BTreeMap<SessionId, Member>,
+    /// Output that was lost, also of those who are gone.
+    lost: u64,
+}
 
 impl Roster {
     pub(super) fn add(&mut self, id: SessionId, arrival: Arrival, now: Instant) {
-        self.0.insert(id, Member { arrival, since: now, typed: now, doing: None, lost: 0 });
+        self.members.insert(id, Member { arrival, since: now, typed: now, doing: None, lost: 0 });
     }
 
     pub(super) fn remove(&mut self, id: SessionId) -> Option<Ticket> {
-        self.0.remove(&id)?.arrival.ticket
+        self.members.remove(&id)?.arrival.ticket
     }
 
     pub(super) fn typed(&mut self, id: SessionId, now: Instant) -> Option<Ticket> {
-        let member = self.0.get_mut(&id)?;
+        let member = self.members.get_mut(&id)?;
         member.typed = now;
         member.arrival.ticket
     }
 
     pub(super) fn does(&mut self, id: SessionId, doing: Option<&str>) {
         // Said at each poll, and mostly nothing new.
-        if let Some(member) = self.0.get_mut(&id)
+        if let Some(member) = self.members.get_mut(&id)
             && member.doing.as_deref() != doing
         {
             member.doing = doing.map(Into::into);
@@ -58,13 +62,18 @@ impl Roster {
     }
 
     pub(super) fn lost(&mut self, id: SessionId, bytes: u64) {
-        if let Some(member) = self.0.get_mut(&id) {
+        self.lost = self.lost.saturating_add(bytes);
+        if let Some(member) = self.members.get_mut(&id) {
             member.lost = member.lost.saturating_add(bytes);
         }
     }
 
+    pub(super) fn lost_bytes(&self) -> u64 {
+        self.lost
+    }
+
     pub(super) fn who(&self, id: SessionId) -> Option<(&str, Origin)> {
-        let Arrival { user, origin, .. } = &self.0.get(&id)?.arrival;
+        let Arrival { user, origin, .. } = &self.members.get(&id)?.arrival;
         Some((user, *origin))
     }
 
@@ -77,7 +86,7 @@ impl Roster {
 
     /// The ticket of a session that is to be ended.
     pub(super) fn ticket(&self, id: SessionId) -> Result<Ticket, Error> {
-        let Some(member) = self.0.get(&id) else {
+        let Some(member) = self.members.get(&id) else {
             return Err(Error::new(format!("no session {id}: 'session list' shows them")));
         };
         member.arrival.ticket.ok_or_else(|| {
@@ -98,6 +107,6 @@ impl Roster {
             doing: member.doing.clone(),
             lost_bytes: member.lost,
         };
-        self.0.iter().map(summary).collect()
+        self.members.iter().map(summary).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! What connects a user with a session.
 
 use crate::host::Services;
+use alloc::format;
 use shell::session::Session;
 
 /// What has come from the other end.
@@ -36,6 +37,13 @@ pub(crate) trait Link: Send {
 
     /// Sends bytes, no more than there is room for.
     fn send(&mut self, bytes: &[u8], services: &mut Services);
+
+    /// Says why the session ends, as far as there is room.
+    fn part(&mut self, why: &str, services: &mut Services) {
+        let text = format!("\r\n[{why}]\r\n");
+        let room = self.room(services);
+        self.send(text.as_bytes().get(..room).unwrap_or(text.as_bytes()), services);
+    }
 
     /// Whether the other end has got all that was sent.
     fn is_drained(&self, services: &mut Services) -> bool;

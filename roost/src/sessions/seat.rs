@@ -148,7 +148,7 @@ impl Seat {
         services.people_mut().does(self.id, self.session.doing());
         self.send(services, now);
         if let Some(why) = self.verdict(services, now) {
-            self.say(&format!("\r\n[{why}]\r\n"), services);
+            self.link.part(why, services);
             return self.begin_closing(now);
         }
         if self.session.has_ended() && !self.session.has_output() {
@@ -229,7 +229,7 @@ impl Seat {
     /// When there is more to do.
     fn next(&mut self, services: &mut Services, now: Instant) -> Instant {
         let can_send = self.session.has_output() && self.link.room(services) > 0;
-        if self.session.needs_poll() || can_send {
+        if self.session.needs_poll() || self.session.has_outcome() || can_send {
             return now;
         }
         let deadline = self.session.next_deadline();

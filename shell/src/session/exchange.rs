@@ -73,6 +73,10 @@ impl Exchange {
         matches!(self.stage, Stage::Idle) && self.outcome.is_none()
     }
 
+    pub(super) fn has_outcome(&self) -> bool {
+        self.outcome.is_some()
+    }
+
     pub(super) fn is_running(&self) -> bool {
         matches!(self.stage, Stage::Running)
     }
