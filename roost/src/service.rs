@@ -6,7 +6,7 @@ use crate::network::Network;
 use crate::people::People;
 use crate::platform::Hardware;
 use crate::ports::Ports;
-use crate::sessions::{Newcomer, Script, Serial, Sessions};
+use crate::sessions::{Door, Newcomer, Script, Serial, Sessions};
 use crate::{boot_line, disks, journal, networks};
 use alloc::boxed::Box;
 use alloc::format;
@@ -18,7 +18,7 @@ use hv_core::device::Devices;
 use hv_core::machine::{End, Machine};
 use hv_core::time::Instant;
 use hv_core::{console, host};
-use shell::session::TerminalKind;
+use shell::session::{Lifetime, TerminalKind};
 use spin::Once;
 use virtio::disk::host::PollBell;
 use vm_manager::bundle::Bundle;
@@ -46,8 +46,8 @@ fn other_cpu(index: usize) -> ! {
 
 /// The boot CPU.
 pub(crate) fn run(machine: Machine) -> ! {
-    let Service { services, sessions, ports, cpu } = set_up(machine);
-    serve(services, sessions, ports, cpu)
+    let Service { services, sessions, ports, door, cpu } = set_up(machine);
+    serve(services, sessions, ports, door, cpu)
 }
 
 /// What the loop looks after.
@@ -55,6 +55,8 @@ struct Service {
     services: Box<Services>,
     sessions: Sessions,
     ports: Ports,
+    /// Where the serial port asks for a login, too.
+    door: Option<Door>,
     cpu: CpuLoop<Hardware>,
 }
 
@@ -96,7 +98,12 @@ fn set_up(machine: Machine) -> Service {
         Some("plain") => TerminalKind::Plain,
         _ => TerminalKind::Probe,
     };
-    let local = Newcomer::local(terminal, start_script(&machine, &bundles));
+    let script = start_script(&machine, &bundles);
+    // Nobody must be kept from the machine for want of a password.
+    let asks = config.login.on_serial && people.are_welcome();
+    let lifetime = if asks { Lifetime::Script } else { Lifetime::Machine };
+    let local = Newcomer::local(terminal, lifetime, script);
+    let door = asks.then(|| Door::new(terminal));
     write_all(&banner);
     for note in machine
         .notes
@@ -112,7 +119,7 @@ fn set_up(machine: Machine) -> Service {
     let mut sessions = Sessions::default();
     sessions.add(Box::new(Serial), local, &mut services);
     let ports = Ports::new(&config);
-    Service { services, sessions, ports, cpu: CpuLoop::new(Arc::clone(shared), 0) }
+    Service { services, sessions, ports, door, cpu: CpuLoop::new(Arc::clone(shared), 0) }
 }
 
 /// Has this CPU look after the disks soon.
@@ -186,12 +193,16 @@ fn serve(
     mut services: Box<Services>,
     mut sessions: Sessions,
     mut ports: Ports,
+    mut door: Option<Door>,
     mut cpu: CpuLoop<Hardware>,
 ) -> ! {
     loop {
         let mut limit = services.poll();
         limit = limit.min(ports.poll(&mut sessions, &mut services));
         limit = limit.min(sessions.poll(&mut services));
+        if let Some(door) = &mut door {
+            limit = limit.min(door.poll(&mut sessions, &mut services));
+        }
         limit = limit.min(services.flush());
         if let Some(end) = services.wanted_end()
             && sessions.have_parted(&mut services)

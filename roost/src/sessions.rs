@@ -11,10 +11,12 @@
 //! is a link with the session at it. Nobody waits for anybody: a link that takes nothing for a while loses output, which is
 //! counted, and told when it takes some again.
 
+mod door;
 mod link;
 mod seat;
 mod serial;
 
+pub(crate) use door::Door;
 pub(crate) use link::{Link, Received};
 pub(crate) use seat::{Newcomer, Script};
 pub(crate) use serial::Serial;
@@ -48,6 +50,11 @@ impl Sessions {
         let id = SessionId(self.next);
         self.next += 1;
         self.seats.push(Seat::new(id, link, who, services));
+    }
+
+    /// Whether a session has the serial port.
+    fn have_serial(&self) -> bool {
+        self.seats.iter().any(|seat| seat.link() == Serial::NAME)
     }
 
     /// Does some work in each; when there is more to do. Guests may run until then.

@@ -40,15 +40,19 @@ pub(crate) struct Newcomer {
 }
 
 impl Newcomer {
-    /// Whoever is at the serial port, which asks for no login.
-    pub(crate) fn local(terminal: TerminalKind, script: Option<Script>) -> Self {
+    /// Whoever is at the serial port, which asks for no login, or the script of the boot.
+    pub(crate) fn local(
+        terminal: TerminalKind,
+        lifetime: Lifetime,
+        script: Option<Script>,
+    ) -> Self {
         Self {
             user: User::local(),
             origin: Origin::Serial,
             terminal,
             size: None,
             ticket: None,
-            lifetime: Lifetime::Machine,
+            lifetime,
             welcome: None,
             script,
         }
@@ -120,6 +124,11 @@ impl Seat {
 
     pub(super) fn id(&self) -> SessionId {
         self.id
+    }
+
+    /// What the session is reached by.
+    pub(super) fn link(&self) -> &'static str {
+        self.link.name()
     }
 
     /// Whether all that the session said has been received.

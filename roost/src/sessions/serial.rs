@@ -11,9 +11,14 @@ const CHUNK: usize = 256;
 /// The host's serial port. There is one, and it is never gone.
 pub(crate) struct Serial;
 
+impl Serial {
+    /// What it is called.
+    pub(super) const NAME: &'static str = "serial";
+}
+
 impl Link for Serial {
     fn name(&self) -> &'static str {
-        "serial"
+        Self::NAME
     }
 
     fn receive(&mut self, session: &mut Session, _: &mut Services) -> Received {
