@@ -56,7 +56,7 @@ CARGO ?= cargo
 CARGO_BARE ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-machine setup-tests build xtask roostctl guests image bundle disk debian iso run test test-host test-machine test-all bench fuzz check check-target fmt clean
+.PHONY: help setup setup-machine setup-tests build xtask roostctl guests image bundle disk debian iso passwd run test test-host test-machine test-all bench fuzz check check-target fmt clean
 
 help: ## Explain the targets and the variables.
 	@echo "Targets:"
@@ -158,6 +158,9 @@ endif
 	@tools/setup.sh iso
 	@$(MAKE) --no-print-directory build bundle
 	@tools/iso.sh $(BUILD)/roost.elf $(BUILD)/bundle.cpio $(BUILD)/roost.iso
+
+passwd: xtask ## Ask for a password, and print the line for a user in configs/*/host.toml.
+	@$(XTASK) passwd
 
 run: setup-machine ## Set up, build, and boot Roost in an emulator with its shell on this terminal.
 	@$(MAKE) --no-print-directory $(if $(filter bochs,$(MACHINE)),iso,build bundle)

@@ -12,6 +12,7 @@ pub mod gpt;
 pub mod lint;
 pub mod manifest;
 pub mod multiboot;
+pub mod passwd;
 pub mod strip;
 pub mod terminal;
 

@@ -8,6 +8,7 @@
 //! xtask bundle OUT CONFIGS IMAGES [AUTOSTART]     what Roost gets as initrd
 //! xtask disk OUT PARTITION...                    a disk with partitions, see `disk.rs`
 //! xtask bochs ISO CPUS MEMORY MODEL               Bochs with its serial port on this terminal
+//! xtask passwd                                    asks for a password, and prints it as host.toml has it
 //! xtask lint [ROOT]                               whether the sources keep the rules of the house
 //! ```
 #![forbid(unsafe_code)]
@@ -22,11 +23,11 @@ use xtask::bundle::Bundle;
 use xtask::disk::{self, Partition};
 use xtask::lint::{self, Severity};
 use xtask::terminal::{self, RawTerminal};
-use xtask::{Error, cpio, flatten, manifest, multiboot, strip};
+use xtask::{Error, cpio, flatten, manifest, multiboot, passwd, strip};
 
 const USAGE: &str = "usage: xtask flatten|strip|multiboot ELF OUT | xtask cpio OUT < MANIFEST | \
                      xtask bundle OUT CONFIGS IMAGES [AUTOSTART] | \
-                     xtask disk OUT LABEL=KIND:SIZE:SOURCE... | xtask bochs ISO CPUS MEMORY MODEL | xtask lint [ROOT]";
+                     xtask disk OUT LABEL=KIND:SIZE:SOURCE... | xtask bochs ISO CPUS MEMORY MODEL | xtask passwd | xtask lint [ROOT]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -76,6 +77,10 @@ fn build(arguments: &[&str]) -> Result<(), Error> {
             let partial = Path::new(out).with_added_extension("partial");
             disk::build(&partial, &partitions?)?;
             fs::rename(&partial, out).map_err(|e| Error::io(out, &e))
+        }
+        ["passwd"] => {
+            println!("password = \"{}\"", passwd::ask()?);
+            Ok(())
         }
         ["lint"] => lint(Path::new(".")),
         ["lint", root] => lint(Path::new(root)),
