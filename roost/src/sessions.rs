@@ -32,8 +32,10 @@ use seat::{Seat, State};
 use shell::host::Registry;
 use shell::session::SessionId;
 
-/// How long the end of the machine waits for a peer to receive what was said last.
+/// How long the end of the machine waits for whoever wanted it to receive what was said last.
 const LAST_WORDS: Duration = Duration::from_secs(3);
+/// How long it waits for the others to receive that it comes.
+const LAST_NOTE: Duration = Duration::from_secs(1);
 
 /// All sessions.
 #[derive(Default)]
@@ -74,7 +76,7 @@ impl Sessions {
         next
     }
 
-    /// Whether everybody knows that the machine ends, and whoever asked for it has received all, or does not listen.
+    /// Whether everybody has received that the machine ends, and all before it, or does not listen.
     pub(crate) fn have_parted(&mut self, services: &mut Services) -> bool {
         let Some((asker, since)) = services.asker() else { return true };
         if self.parting_since != Some(since) {
@@ -86,9 +88,10 @@ impl Sessions {
                 .for_each(|seat| seat.notify(&text));
             return false;
         }
-        let is_late = host::now().since(since) >= LAST_WORDS;
-        let mut seats = self.seats.iter();
-        is_late
-            || seats.find(|seat| seat.id() == asker).is_none_or(|seat| seat.is_drained(services))
+        let passed = host::now().since(since);
+        self.seats.iter().all(|seat| {
+            let patience = if seat.id() == asker { LAST_WORDS } else { LAST_NOTE };
+            passed >= patience || seat.is_drained(services)
+        })
     }
 }
