@@ -6,12 +6,13 @@ mod describe;
 mod figures;
 mod pending;
 mod slots;
+mod switches;
 
 use crate::bundles::{Bundles, Config};
 use crate::network::{Echo, Network};
 use crate::people::People;
 use crate::platform::Hardware;
-use crate::{disks, journal};
+use crate::{disks, journal, networks};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -31,7 +32,7 @@ use shell::host::{
     AttachRequest, Attendance, ConfigSummary, ConsoleInfo, ConsoleRead, CpuSummary, CrashRecord,
     CreateRequest, Cursor, DiskSlotSummary, EchoId, Host, HostDiskSummary, ImageSummary, JobId,
     JobStatus, LogLevel, LogLine, MemorySummary, NetworkStatistics, NetworkSummary, Registry, Stop,
-    Urgency, VcpuSummary, VersionInfo, VmId, VmInfo, VmSettings, VmState, VmSummary,
+    SwitchSummary, Urgency, VcpuSummary, VersionInfo, VmId, VmInfo, VmSettings, VmState, VmSummary,
 };
 use shell::session::SessionId;
 use shell::terminal_size::TerminalSize;
@@ -455,6 +456,10 @@ impl Host for Services {
 
     fn network(&self) -> NetworkSummary {
         self.network.summary()
+    }
+
+    fn switches(&self) -> Vec<SwitchSummary> {
+        networks::get().iter().map(|network| switches::summary(network)).collect()
     }
 
     fn network_statistics(&self) -> NetworkStatistics {

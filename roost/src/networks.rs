@@ -31,7 +31,7 @@ mod network;
 #[cfg_attr(target_os = "none", expect(dead_code, reason = "what is to come uses the rest"))]
 pub(crate) mod port;
 
-pub(crate) use network::{Network, refusal};
+pub(crate) use network::{Network, PortSummary, refusal};
 pub(crate) use port::{GuestPort, MTU, PortHandle, Request};
 
 use alloc::format;

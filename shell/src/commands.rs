@@ -7,6 +7,7 @@ mod help;
 mod lifecycle;
 mod log;
 mod machine;
+mod net_switch;
 mod network;
 mod people;
 mod session;
@@ -47,7 +48,13 @@ pub(crate) const GROUPS: &[Group] = &[
     Group { title: "Consoles", parts: &[console::COMMANDS, vm_script::COMMANDS] },
     Group {
         title: "The machine",
-        parts: &[machine::COMMANDS, disk::COMMANDS, network::COMMANDS, log::COMMANDS],
+        parts: &[
+            machine::COMMANDS,
+            disk::COMMANDS,
+            network::COMMANDS,
+            net_switch::COMMANDS,
+            log::COMMANDS,
+        ],
     },
     Group { title: "People", parts: &[people::COMMANDS] },
     Group { title: "Images and configurations", parts: &[bundle::COMMANDS] },

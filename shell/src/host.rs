@@ -10,6 +10,7 @@ mod job;
 mod machine;
 mod network;
 mod registry;
+mod switch;
 mod vm;
 
 pub use console::{Attendance, ConsoleInfo, ConsoleRead, Cursor};
@@ -27,6 +28,7 @@ pub use network::{
     PortSummary, TcpPortSummary,
 };
 pub use registry::{AuditLine, AuditTrail, Note, PasswordChange, Registry, SessionSummary};
+pub use switch::{SwitchPort, SwitchSummary};
 pub use vm::{
     BalloonInfo, Count, CrashRecord, CreateRequest, DeviceActivity, DeviceSummary, Register, Stop,
     Urgency, VcpuInfo, VcpuState, VcpuSummary, VmId, VmInfo, VmSettings, VmState, VmSummary,
@@ -130,6 +132,8 @@ pub trait Host {
     fn network(&self) -> NetworkSummary;
     /// What it has counted.
     fn network_statistics(&self) -> NetworkStatistics;
+    /// The networks of guests.
+    fn switches(&self) -> Vec<SwitchSummary>;
     /// Asks an address for an echo. An error says why nobody can be asked.
     fn ping(&mut self, to: IpAddr) -> Result<EchoId, Error>;
     /// How long the answer to a request took, if it has come.

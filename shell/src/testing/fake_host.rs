@@ -7,9 +7,9 @@ use crate::host::{
     ConsoleInfo, ConsoleRead, Count, CpuState, CpuSummary, CrashRecord, CreateRequest, Cursor,
     DeviceSummary, DiskSlotState, DiskSlotSummary, DiskUserSummary, EchoId, Host, HostDiskSummary,
     ImageSummary, JobId, JobStatus, LinkState, LogLevel, LogLine, MemorySummary, NetworkStatistics,
-    NetworkSummary, PartitionSummary, PortSummary, Register, Registry, Stop, TcpPortSummary,
-    Urgency, VcpuInfo, VcpuState, VcpuSummary, VersionInfo, VmId, VmInfo, VmSettings, VmState,
-    VmSummary,
+    NetworkSummary, PartitionSummary, PortSummary, Register, Registry, Stop, SwitchPort,
+    SwitchSummary, TcpPortSummary, Urgency, VcpuInfo, VcpuState, VcpuSummary, VersionInfo, VmId,
+    VmInfo, VmSettings, VmState, VmSummary,
 };
 use crate::session::SessionId;
 use crate::terminal_size::TerminalSize;
@@ -483,6 +483,39 @@ impl Host for FakeHost {
             },
             ipv6: addresses(AddressOrigin::LinkLocal, "fe80::5054:ff:fe12:3456/64"),
         }
+    }
+
+    fn switches(&self) -> Vec<SwitchSummary> {
+        let count = |name: &str, count| Count { name: name.into(), count };
+        let guest = SwitchPort {
+            name: "linux net0".into(),
+            mac: Some("52:54:00:12:34:57".into()),
+            addresses: vec!["10.9.0.1".into()],
+            learnt: Vec::new(),
+            sent_frames: 3,
+            sent_bytes: 300,
+            received_frames: 2,
+            received_bytes: 200,
+            dropped_frames: 1,
+            dropped_bytes: 60,
+            refused: vec![count("mac", 4), count("rate", 5)],
+        };
+        let host = SwitchPort {
+            name: "host".into(),
+            mac: None,
+            addresses: Vec::new(),
+            learnt: vec!["52:54:00:00:00:01".into()],
+            refused: Vec::new(),
+            ..guest.clone()
+        };
+        vec![SwitchSummary {
+            name: "lan".into(),
+            kind: "host-only",
+            subnet: Some("10.9.0.0/24".into()),
+            isolates: true,
+            lost_frames: 0,
+            ports: vec![guest, host],
+        }]
     }
 
     fn network_statistics(&self) -> NetworkStatistics {
