@@ -12,7 +12,7 @@ use crate::bundles::{Bundles, Config};
 use crate::network::{Echo, Network};
 use crate::people::People;
 use crate::platform::Hardware;
-use crate::{disks, journal, networks};
+use crate::{consoles, disks, journal, networks};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -122,6 +122,11 @@ impl Services {
         let people = self.people.poll();
         let next = self.manager.poll().min(people).min(disks).min(network);
         next.min(departures).min(pending)
+    }
+
+    /// The VMs whose consoles have a TCP port, and these.
+    pub(crate) fn console_ports(&self) -> impl Iterator<Item = (u32, u16)> {
+        self.manager.vms().filter_map(|vm| Some((vm.id(), vm.config().console_port?)))
     }
 
     /// The stack, for connections.
@@ -248,6 +253,13 @@ impl Host for Services {
         for (key, value) in overrides.chain(name) {
             config =
                 config.with_override(key, value).map_err(|error| Error::new(error.to_string()))?;
+        }
+        if let Some(port) = config.console_port
+            && let Some(section) = consoles::owner(&self.bundles.host_config().0, port)
+        {
+            return Err(Error::new(format!(
+                "console.port: {port} is that of [{section}] in host.toml; give another one with console.port=N"
+            )));
         }
         self.begin(Pending::new(Wish::Create, &request.config, config, origin))
     }

@@ -7,6 +7,7 @@ extern crate alloc;
 
 mod boot_line;
 mod bundles;
+mod consoles;
 mod disks;
 mod host;
 mod journal;

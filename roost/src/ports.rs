@@ -1,5 +1,6 @@
 //! What listens on the network.
 
+use crate::consoles::Consoles;
 use crate::host::Services;
 use crate::programs::Programs;
 use crate::remote::Remote;
@@ -11,6 +12,7 @@ use vm_manager::host_config::HostConfig;
 /// All ports.
 pub(crate) struct Ports {
     telnet: Remote,
+    consoles: Consoles,
     programs: Programs,
     scrapes: Scrapes,
 }
@@ -20,6 +22,7 @@ impl Ports {
     pub(crate) fn new(config: &HostConfig) -> Self {
         Self {
             telnet: Remote::new(config),
+            consoles: Consoles::default(),
             programs: Programs::new(config),
             scrapes: Scrapes::new(config.metrics.port),
         }
@@ -29,6 +32,7 @@ impl Ports {
     pub(crate) fn poll(&mut self, sessions: &mut Sessions, services: &mut Services) -> Instant {
         let telnet = self.telnet.poll(sessions, services);
         let programs = self.programs.poll(sessions, services);
-        telnet.min(programs).min(self.scrapes.poll(services))
+        let consoles = self.consoles.poll(sessions, services);
+        telnet.min(consoles).min(programs).min(self.scrapes.poll(services))
     }
 }

@@ -14,6 +14,7 @@ use crate::host::Services;
 use crate::people::time;
 use crate::sessions::Sessions;
 use alloc::vec::Vec;
+use core::fmt;
 use core::time::Duration;
 use hv_core::host;
 use hv_core::time::Instant;
@@ -26,11 +27,32 @@ use vm_manager::host_config::HostConfig;
 const ACCEPTS: usize = 4;
 /// Sockets beyond those that sessions and visitors can have: for connections that come about or end.
 const SPARE_SOCKETS: usize = 8;
+/// Sockets of the port of a console.
+const SOCKETS_OF_CONSOLE: usize = 6;
 /// How often it is looked whether a visitor has had enough time.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// The telnet port.
+/// What a port is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Purpose {
+    /// The shell.
+    Shell,
+    /// The console of the VM of this number.
+    Console(u32),
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shell => f.write_str("telnet"),
+            Self::Console(vm) => write!(f, "console of vm {vm}"),
+        }
+    }
+}
+
+/// A telnet port.
 pub(crate) struct Remote {
+    purpose: Purpose,
     port: Option<u16>,
     sockets: usize,
     listener: Option<ListenerId>,
@@ -41,7 +63,27 @@ impl Remote {
     /// As the configuration has it.
     pub(crate) fn new(config: &HostConfig) -> Self {
         let sockets = config.telnet.sessions + config.login.unauthenticated + SPARE_SOCKETS;
-        Self { port: config.telnet.port, sockets, listener: None, visitors: Vec::new() }
+        Self::on(config.telnet.port, Purpose::Shell, sockets)
+    }
+
+    /// A port that leads to the console of a VM.
+    pub(crate) fn of_console(port: u16, vm: u32) -> Self {
+        Self::on(Some(port), Purpose::Console(vm), SOCKETS_OF_CONSOLE)
+    }
+
+    fn on(port: Option<u16>, purpose: Purpose, sockets: usize) -> Self {
+        Self { purpose, port, sockets, listener: None, visitors: Vec::new() }
+    }
+
+    /// Listens no more, and ends all its connections.
+    pub(crate) fn end(mut self, services: &mut Services) {
+        let now = host::now();
+        for mut visitor in core::mem::take(&mut self.visitors) {
+            visitor.leave(services, now);
+        }
+        if let (Some(listener), Some(stack)) = (self.listener, services.network_mut().stack()) {
+            stack.unlisten(listener);
+        }
     }
 
     /// Looks after those who connect and log in; when there is more to do.
@@ -78,11 +120,11 @@ impl Remote {
             .listen(port, &ListenConfig { connections: self.sockets, ..ListenConfig::default() })
         {
             Ok(listener) => {
-                log::info!("telnet listens on port {port}");
+                log::info!("{} on port {port}", self.purpose);
                 self.listener = Some(listener);
             }
             Err(error) => {
-                log::error!("telnet cannot listen on port {port}: {error:?}");
+                log::error!("no {} on port {port}: {error:?}", self.purpose);
                 self.port = None;
             }
         }
@@ -99,7 +141,8 @@ impl Remote {
                 .and_then(|peer| services.people_mut().gate().connect(peer.ip(), time(now)).ok());
             match (peer, ticket) {
                 (Some(peer), Some(ticket)) => {
-                    self.visitors.push(Visitor::new(Line::new(connection, now), peer.ip(), ticket));
+                    let line = Line::new(connection, now);
+                    self.visitors.push(Visitor::new(line, self.purpose, peer.ip(), ticket));
                 }
                 (_, _) => {
                     // Nothing is said: whoever floods the port shall cost as little as possible.

@@ -1,9 +1,10 @@
 //! Somebody who has connected, and is to say who it is.
 
+use super::Purpose;
 use super::line::{Line, Peer};
 use crate::host::Services;
 use crate::people::time;
-use crate::sessions::{Link, Newcomer};
+use crate::sessions::{Link, Newcomer, Script};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
@@ -42,6 +43,7 @@ enum Stage {
 /// A connection of nobody yet.
 pub(super) struct Visitor {
     line: Line,
+    purpose: Purpose,
     from: IpAddr,
     ticket: Ticket,
     dialog: Dialog,
@@ -49,8 +51,8 @@ pub(super) struct Visitor {
 }
 
 impl Visitor {
-    pub(super) fn new(line: Line, from: IpAddr, ticket: Ticket) -> Self {
-        Self { line, from, ticket, dialog: Dialog::new(), stage: Stage::New }
+    pub(super) fn new(line: Line, purpose: Purpose, from: IpAddr, ticket: Ticket) -> Self {
+        Self { line, purpose, from, ticket, dialog: Dialog::new(), stage: Stage::New }
     }
 
     /// The line, for the session.
@@ -134,15 +136,25 @@ impl Visitor {
             return Next::Leave;
         };
         let (terminal, size) = self.line.terminal();
+        let (welcome, lifetime, script) = match self.purpose {
+            Purpose::Shell => {
+                let welcome = format!("Logged in as {}. 'help' lists the commands.", user.name);
+                (Some(welcome), Lifetime::Login, None)
+            }
+            Purpose::Console(vm) => {
+                let script = Script::Commands("console", format!("vm console {vm}"));
+                (None, Lifetime::Script, Some(script))
+            }
+        };
         Next::Enter(Newcomer {
-            welcome: Some(format!("Logged in as {}. 'help' lists the commands.", user.name)),
+            welcome,
             user,
             origin,
             terminal,
             size,
             ticket: Some(self.ticket),
-            lifetime: Lifetime::Login,
-            script: None,
+            lifetime,
+            script,
         })
     }
 }
