@@ -172,7 +172,7 @@ test: setup-tests ## Run the host tests and the machine tests, of both architect
 test-host: ## Run the tests that need no emulator.
 	$(CARGO) test --quiet
 
-test-machine: ## Run the tests that boot Roost in emulators; TESTS=NAME selects.
+test-machine: roostctl ## Run the tests that boot Roost in emulators; TESTS=NAME selects.
 	@for arch in $(ARCHES); do $(MAKE) --no-print-directory build bundle ARCH=$$arch AUTOSTART= || exit 1; done
 	@$(if $(filter aarch64,$(ARCHES)),$(MAKE) --no-print-directory debian ARCH=aarch64)
 	$(RUN_TESTS) $(TESTS)

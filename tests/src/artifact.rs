@@ -68,6 +68,19 @@ pub(crate) fn build_root() -> PathBuf {
     std::env::var_os("ROOST_BUILD").map_or_else(|| workspace().join("build"), PathBuf::from)
 }
 
+/// A program of the build, or one of the sources' `tools`, for the machine that the tests run on.
+///
+/// # Panics
+/// When it is not there.
+#[must_use]
+pub fn tool(name: &str) -> PathBuf {
+    let places = [build_root().join(name), workspace().join("tools").join(name)];
+    match places.into_iter().find(|path| path.exists()) {
+        Some(path) => path,
+        None => panic!("{name}: not built; `make test-machine` builds what these tests need"),
+    }
+}
+
 /// The root of the sources.
 pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))

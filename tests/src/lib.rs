@@ -30,7 +30,7 @@ mod serial;
 mod stage;
 mod telnet;
 
-pub use artifact::{Arch, Guests, build_directory, built};
+pub use artifact::{Arch, Guests, build_directory, built, tool};
 pub use cable::Cable;
 pub use disk::Disk;
 pub use machine::{COUNTED, Cpu, Firmware, Gic, Machine};

@@ -68,9 +68,18 @@ impl Telnet {
     /// When there is no terminal, or no `telnet`.
     #[must_use]
     pub fn connect_from(port: u16, window: Window) -> Self {
-        match start(port, window) {
+        Self::on_terminal(&["telnet", "--no-rc", "127.0.0.1", &port.to_string()], &[], window)
+    }
+
+    /// Any other program in the place of the client, with these words of its command line and these variables.
+    ///
+    /// # Panics
+    /// When there is no terminal, or no such program.
+    #[must_use]
+    pub fn on_terminal(words: &[&str], variables: &[(&str, &str)], window: Window) -> Self {
+        match start(words, variables, window) {
             Ok(telnet) => telnet,
-            Err(error) => panic!("setsid telnet: {error}; `make setup` installs them"),
+            Err(error) => panic!("setsid {words:?}: {error}; `make setup` installs it"),
         }
     }
 
@@ -155,6 +164,14 @@ impl Telnet {
         self.screen.fail(why)
     }
 
+    /// Waits until the client has ended by itself, and returns its status.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn wait_for_status(&mut self) -> Option<i32> {
+        self.wait_for_exit().code()
+    }
+
     fn wait_for_exit(&mut self) -> ExitStatus {
         let deadline = Instant::now() + MOMENT;
         loop {
@@ -176,11 +193,13 @@ impl Drop for Telnet {
     }
 }
 
-fn start(port: u16, window: Window) -> io::Result<Telnet> {
+fn start(words: &[&str], variables: &[(&str, &str)], window: Window) -> io::Result<Telnet> {
     let (terminal, line) = open_terminal(window)?;
     let child = Command::new("setsid")
-        .args(["--ctty", "telnet", "--no-rc", "127.0.0.1", &port.to_string()])
+        .arg("--ctty")
+        .args(words)
         .envs([("TERM", "xterm"), ("LC_ALL", "C")])
+        .envs(variables.iter().copied())
         .stdin(line.try_clone()?)
         .stdout(line.try_clone()?)
         .stderr(line)
