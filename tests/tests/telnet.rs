@@ -137,7 +137,10 @@ fn sessions_are_each_their_own(machine: Machine) {
     log_in(&roost, "anna", "password").close();
     wait_for_sessions(&mut roost, 1);
     let before = roost.json("mem");
-    let mut clients: Vec<Telnet> = (0..3).map(|_| log_in(&roost, "anna", "password")).collect();
+    let mut first = log_in(&roost, "anna", "password");
+    let mut second = log_in(&roost, "anna", "password");
+    let mut third = log_in(&roost, "anna", "password");
+    let mut clients = [&mut first, &mut second, &mut third];
     for (number, client) in clients.iter_mut().enumerate() {
         assert!(run(client, &format!("echo I am {number}")).contains(&format!("I am {number}")));
     }
@@ -146,7 +149,6 @@ fn sessions_are_each_their_own(machine: Machine) {
         let others = (0..3).filter(|other| history.contains(&format!("echo I am {other}")));
         assert_eq!(others.collect::<Vec<_>>(), [number]);
     }
-    let [first, second, third] = &mut clients[..] else { panic!("three clients") };
     // One keyboard, which goes where it is taken, and comes back.
     first.send_line("vm console idle");
     first.expect("attached", LIMIT);
@@ -165,7 +167,7 @@ fn sessions_are_each_their_own(machine: Machine) {
     roost.succeed(&format!("session kill {}", sessions[1]["id"]));
     first.expect("[ended by an administrator]", LIMIT);
     first.wait_for_end(LIMIT);
-    assert!(run(third, "who").contains("anna"));
+    assert!(run(&mut third, "who").contains("anna"));
     second.expect(PROMPT, LIMIT);
     second.send_line("vm console idle");
     second.expect("attached", LIMIT);
@@ -182,6 +184,7 @@ fn sessions_are_each_their_own(machine: Machine) {
         "anna from 10.0.2.2: logged in",
         "anna from 10.0.2.2: logged out: ended by an administrator",
         "anna from 10.0.2.2: logged out: by the user",
+        "anna from 10.0.2.2: command: vm console idle --take",
         "local from serial: command: session kill",
     ] {
         assert!(audit.contains(what), "{what}: {audit}");

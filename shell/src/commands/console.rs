@@ -7,11 +7,12 @@ use crate::command::{Command, Flow, Kind, Switch};
 use crate::context::{Context, Display};
 use crate::error::Error;
 use crate::escape_key::EscapeKey;
-use crate::host::Attendance;
+use crate::host::{Attendance, Note};
 use crate::task::attach::Attach;
 use crate::task::console_log::ConsoleLog;
 use crate::vm_name;
 use alloc::boxed::Box;
+use alloc::format;
 
 const LINES: Switch =
     Switch { name: "--lines", value: Some(("N", Kind::Value)), help: "only the last N lines" };
@@ -83,6 +84,12 @@ fn console(context: &mut Context<'_>, arguments: &Arguments) -> Result<Flow, Err
         (None, None) if may_type => Attendance::Type,
         (None, _) => Attendance::Watch,
     };
+    if wish != Attendance::Watch {
+        // A viewer may give the command as well; who may type can do anything in the guest.
+        let what = if wish == Attendance::Take { " --take" } else { "" };
+        let text = format!("vm console {}{what}", vm.name);
+        context.host.registry_mut().note(context.session, Note::Command(&text));
+    }
     let attach = Attach::begin(context, vm.id, vm.title(), key, wish)?;
     Ok(Flow::Wait(Box::new(attach)))
 }
