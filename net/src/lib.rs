@@ -25,4 +25,5 @@ pub mod stack;
 pub mod switch;
 pub mod telnet;
 pub mod time;
+pub mod uplink;
 pub mod wire;

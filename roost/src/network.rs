@@ -1,110 +1,287 @@
-//! The host's own network: its card, and a TCP/IP stack on it.
+//! The host's own network: its card, a TCP/IP stack, and the ways of guests to the outside.
 //!
-//! The CPU of the services polls it when the card interrupts, when the stack's time has come, and when somebody has sent
-//! something. Traffic and guests share that CPU: after a slice of time ([`pace`]) the card's interrupts stay off
-//! and guests have theirs, as between any two slices of the host's work; so neither starves the other.
+//! The CPU of the services polls it when the card interrupts, when a guest has sent something that Roost has to move, when a
+//! stack's time has come, and when somebody has sent something. Traffic and guests share that CPU: after a slice of time
+//! ([`pace`]) the card's interrupts stay off and guests have theirs, as between any two slices of the host's work; so neither
+//! starves the other.
 //!
 //! ```text
 //!   loop of the service CPU:  Network::poll ─▶ whoever serves connections, by Network::stack ─▶ Network::send_off
 //! ```
+//!
+//! Where the host's stack is depends on host.toml; guests reach it only on a network that `management.network` names:
+//!
+//! ```text
+//!   card ─┬─ host's stack                      card ── network (bridged) ─┬─ host's stack
+//!         ├─ NAT ── network (nat) ── guests                               ├─ NAT ── network (nat) ── guests
+//!         └─ network (bridged) ── guests                                  └─ guests
+//! ```
+//!
+//! On each network of the kinds nat and host-only Roost has a port ([`gateway`]) with a small stack of its own, which answers
+//! ARP and echoes and has no TCP port at all.
 
 mod card;
 mod echo;
+mod gateway;
 mod pace;
 mod report;
+mod wire;
 
-use crate::plugs;
+use crate::networks::port::Plain;
+use crate::networks::{self, Request};
+use crate::plugs::{self, Random};
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use card::HostCard;
 use core::net::IpAddr;
 use core::time::Duration;
 pub(crate) use echo::Echo;
 use echo::Echoes;
+use gateway::Gateway;
 use hv_core::device::Notice;
 use hv_core::host;
 use hv_core::network::CardDriver;
 use hv_core::time::Instant;
+use net::login::Network as Forbidden;
+use net::nat::Redirect;
 use net::stack::{
     Addresses, Card, Error, Ipv4Config, Ipv6Config, Link, Polled, Stack, StackConfig,
 };
+use net::switch::MacAddr;
+use net::uplink::{Outside, Outward, Router};
 use pace::{CHUNK, Pace, Verdict};
-use vm_manager::host_config::{Addressing, Management, Prefix};
+use vm_manager::host_config::{Addressing, HostConfig, Management, NetworkKind, Prefix};
+use vm_manager::sink::Bell;
+use wire::{GatewayPort, HostPort, Moved, Seat, Wire};
 
 /// How often a card that does not interrupt is asked.
 const POLLING: Duration = Duration::from_millis(1);
+/// The port of name servers.
+const DNS: u16 = 53;
+
+/// How long guests have the CPU after the network's slice.
+const QUIET: Duration = Duration::from_millis(1);
+
+/// Who else wants the CPU of the services.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Company {
+    /// Guests.
+    Guests,
+    /// Nobody.
+    None,
+}
 
 /// The host's network.
 pub(crate) struct Network {
-    own: Option<Own>,
+    wire: Wire,
+    /// The host's stack, if it has somewhere to be.
+    stack: Option<Stack>,
+    /// Those of the gateways, in their order; none where the host's own stack is.
+    gateway_stacks: Vec<Option<Stack>>,
+    pace: Pace,
+    /// How often addresses had changed when they were last told.
+    told: Option<u64>,
+    /// How often guests had their turn though there was more to do.
+    deferrals: u64,
+    company: Company,
+    /// Until then nothing is done, if guests want the CPU.
+    quiet_until: Instant,
+    /// Whether something waits to be sent.
+    is_touched: bool,
     /// Cards beyond the first, which nobody uses.
     spare: Vec<HostCard>,
-    /// Why there is none, if there is none.
+    /// Why there is no stack, if there is none.
     note: Option<String>,
     config: Management,
     echoes: Echoes,
 }
 
-/// A card and the stack on it.
-struct Own {
-    card: HostCard,
-    stack: Stack,
-    pace: Pace,
-    /// How often addresses had changed when they were last told.
-    told: u64,
-    /// How often guests had their turn though there was more to do.
-    deferrals: u64,
-    /// Whether something waits to be sent.
-    is_touched: bool,
-}
-
 impl Network {
-    /// The host's network on the first of these cards, and what the operator should know.
-    pub(crate) fn new(cards: Vec<CardDriver>, config: &Management) -> (Self, Vec<String>) {
+    /// The host's network on the first of these cards, and what the operator should know. The networks of guests are there.
+    /// `bell` has it polled.
+    pub(crate) fn new(
+        cards: Vec<CardDriver>,
+        config: &HostConfig,
+        bell: &Arc<dyn Bell>,
+    ) -> (Self, Vec<String>) {
         let [bits, seed, ..] = plugs::seed();
         let mut cards = cards.into_iter().zip(0..).map(|(driver, index)| {
             let card = HostCard::new(driver, bits.wrapping_add(index));
             log::info!("network card {} at {}", card.mac(), card.info().place);
             card
         });
-        let own = cards.next().map(|card| Own::new(card, config, seed));
-        let (own, note) = match own.transpose() {
-            Ok(own) => (own, None),
-            Err(why) => (None, Some(format!("the host has no network: {why}"))),
-        };
+        let card = cards.next();
         let spare = cards.collect();
-        let notes = Vec::from_iter(note.clone());
-        let config = config.clone();
-        (Self { own, spare, note, config, echoes: Echoes::default() }, notes)
+        let mut notes = Vec::new();
+        let gateways = gateways(seed, bell, &mut notes);
+        let bridge = bridge(card.as_ref(), bell, &mut notes);
+        let seat = seat(&config.management, &gateways, card.as_ref(), bell);
+        let (seat, has_seat) = match seat {
+            Ok(seat) => (seat, true),
+            Err(why) => {
+                notes.push(why);
+                (Seat::Card, false)
+            }
+        };
+        let forbidden = gateways.iter().map(|gateway| {
+            let Prefix { address, bits } = gateway.subnet();
+            Forbidden::new(IpAddr::V4(address), bits)
+        });
+        let router = Router::new(forbidden.collect());
+        let mut wire = Wire { card, bridge, seat, gateways, router, random: Random::new() };
+        let is_possible = has_seat && (wire.card.is_some() || !matches!(wire.seat, Seat::Card));
+        let stack = is_possible.then(|| host_stack(&mut wire, &config.management, seed));
+        let (stack, note) = match stack.transpose() {
+            Ok(Some(stack)) => (Some(stack), None),
+            Ok(None) => (None, Some(NO_CARD.to_string())),
+            Err(why) => {
+                let note = format!("the host has no network: {why}");
+                notes.push(note.clone());
+                (None, Some(note))
+            }
+        };
+        let gateway_stacks = gateway_stacks(&mut wire, seed);
+        let network = Self {
+            wire,
+            stack,
+            gateway_stacks,
+            pace: Pace::default(),
+            told: None,
+            deferrals: 0,
+            company: Company::None,
+            quiet_until: Instant(0),
+            is_touched: false,
+            spare,
+            note,
+            config: config.management.clone(),
+            echoes: Echoes::default(),
+        };
+        for note in &notes {
+            log::warn!("{note}");
+        }
+        (network, notes)
+    }
+
+    /// Who else wants the CPU, from now on.
+    pub(crate) fn set_company(&mut self, company: Company) {
+        self.company = company;
     }
 
     /// A slice of work; when the next is wanted.
     pub(crate) fn poll(&mut self) -> Instant {
-        let Some(own) = &mut self.own else { return Instant::NEVER };
-        let next = own.poll();
-        while let Some(pong) = own.stack.pong() {
+        if self.company == Company::Guests && host::now() < self.quiet_until {
+            return self.quiet_until;
+        }
+        self.is_touched = false;
+        let link = self.wire.card.as_mut().and_then(HostCard::begin);
+        if let Some(link) = link {
+            log::warn!("network link {}", if link == Link::Up { "up" } else { "down" });
+        }
+        let mut start = host::now();
+        loop {
+            let polled = self.move_some(start);
+            if let Some(card) = &mut self.wire.card {
+                card.start();
+            }
+            self.hear();
+            let end = host::now();
+            let verdict = self.pace.note(start, end);
+            start = end;
+            match (polled, verdict) {
+                (Polled::More, Verdict::GoOn) => {}
+                (Polled::Until(at), Verdict::GoOn) => return self.rest(Instant(at.0), end),
+                // Interrupts stay off, and nothing is taken from guests: they have their time first.
+                (Polled::More | Polled::Until(_), Verdict::Enough) => {
+                    self.deferrals += u64::from(polled == Polled::More);
+                    self.quiet_until = end + QUIET;
+                    return end;
+                }
+            }
+        }
+    }
+
+    /// Moves some frames everywhere.
+    fn move_some(&mut self, now: Instant) -> Polled {
+        let mut polled = Polled::Until(net::time::Instant::NEVER);
+        if let Some(stack) = &mut self.stack {
+            polled = both(polled, stack.poll(&mut HostPort(&mut self.wire), CHUNK, time(now)));
+        }
+        for (stack, index) in self.gateway_stacks.iter_mut().zip(0..) {
+            let Some(stack) = stack else { continue };
+            let port = &mut GatewayPort(&mut self.wire, index);
+            polled = both(polled, stack.poll(port, CHUNK, time(now)));
+        }
+        match self.wire.pump(CHUNK) {
+            Moved::All => polled,
+            Moved::Some => Polled::More,
+        }
+    }
+
+    /// Takes what has come for the host itself.
+    fn hear(&mut self) {
+        let Some(stack) = &mut self.stack else { return };
+        while let Some(pong) = stack.pong() {
             self.echoes.answered(&pong, host::now());
         }
-        next
+        let changes = stack.changes();
+        if self.told != Some(changes) {
+            let addresses = stack.addresses();
+            tell(&addresses, self.told.is_some());
+            self.told = Some(changes);
+            self.route(&addresses);
+        }
+    }
+
+    /// Tells the router how the host is reached.
+    fn route(&mut self, addresses: &Addresses) {
+        let own = addresses.own.iter().find_map(|(own, prefix)| match own {
+            IpAddr::V4(address) => Some((*address, *prefix)),
+            IpAddr::V6(_) => None,
+        });
+        let mac = HostPort(&mut self.wire).mac();
+        let is_outside = !matches!(self.wire.seat, Seat::Gateway(_));
+        let outside = own.filter(|_| is_outside).map(|(address, prefix)| {
+            let gateway = addresses.gateway;
+            Outside { mac, address, prefix, gateway }
+        });
+        self.wire.router.set_outside(outside);
+        let told = addresses.name_servers.first().copied();
+        let redirects = self.wire.gateways.iter().filter_map(|gateway| {
+            let config = gateway.gate.config();
+            let server = gateway.network.config().dns.or(told)?;
+            let is_routed = config.outward == Outward::Routed;
+            is_routed.then_some(Redirect { from: (config.address, DNS), to: (server, DNS) })
+        });
+        let redirects = redirects.collect();
+        self.wire.router.set_redirects(redirects);
+    }
+
+    /// Waits for the card's interrupt, or until then.
+    fn rest(&mut self, until: Instant, now: Instant) -> Instant {
+        let uses_card = self.wire.uses_card();
+        let Some(card) = self.wire.card.as_mut().filter(|_| uses_card) else { return until };
+        match (card.notice(), card.rest()) {
+            (_, false) => now,
+            (Notice::Interrupt, true) => until,
+            (Notice::Polling, true) => until.min(now + POLLING),
+        }
     }
 
     /// The stack, for its connections. Whoever sends something says so by [`Self::touch`].
     pub(crate) fn stack(&mut self) -> Option<&mut Stack> {
-        self.own.as_mut().map(|own| &mut own.stack)
+        self.stack.as_mut()
     }
 
     /// Something waits to be sent: it leaves with the next [`Self::send_off`].
     pub(crate) fn touch(&mut self) {
-        if let Some(own) = &mut self.own {
-            own.is_touched = true;
-        }
+        self.is_touched = true;
     }
 
     /// As [`Self::poll`], if something waits to be sent; else nothing is wanted.
     pub(crate) fn send_off(&mut self) -> Instant {
-        let is_touched = self.own.as_ref().is_some_and(|own| own.is_touched);
-        if is_touched { self.poll() } else { Instant::NEVER }
+        if self.is_touched { self.poll() } else { Instant::NEVER }
     }
 
     /// Asks for an echo; the number of the request.
@@ -113,23 +290,23 @@ impl Network {
     ///
     /// Why it cannot be sent.
     pub(crate) fn ping(&mut self, to: IpAddr) -> Result<u16, String> {
-        let Some(own) = &mut self.own else {
+        let Some(stack) = &mut self.stack else {
             return Err(self.note.clone().unwrap_or_else(|| NO_CARD.into()));
         };
-        if own.card.link() == Link::Down {
+        if HostPort(&mut self.wire).link() == Link::Down {
             return Err("the network link is down: the cable is out".into());
         }
         let has_address =
             |own: &Addresses| own.own.iter().any(|(own, _)| own.is_ipv4() == to.is_ipv4());
-        if !has_address(&own.stack.addresses()) {
+        if !has_address(&stack.addresses()) {
             return Err(no_address(to, &self.config));
         }
         let now = host::now();
         let sequence = self.echoes.begin(to, now);
-        own.stack.ping(to, sequence, time(now)).map_err(|_| {
+        stack.ping(to, sequence, time(now)).map_err(|_| {
             format!("{to} cannot be reached: there is no route to it, or too many requests wait")
         })?;
-        own.is_touched = true;
+        self.is_touched = true;
         Ok(sequence)
     }
 
@@ -142,6 +319,111 @@ impl Network {
 /// What there is to say of a host without a card.
 const NO_CARD: &str = "the host has no network card";
 
+/// Roost's ports on networks of guests.
+fn gateways(seed: u64, bell: &Arc<dyn Bell>, notes: &mut Vec<String>) -> Vec<Gateway> {
+    let mut gateways = Vec::new();
+    for (network, index) in networks::get().iter().zip(0u8..) {
+        // Of those addresses that anybody may use (IEEE 802, 8.4); the same network has another one after each boot.
+        let [a, b, c, d, ..] = seed.rotate_left(32).to_le_bytes();
+        match Gateway::new(network, MacAddr([2, a, b, c, d, index]), bell) {
+            Ok(gateway) => gateways.extend(gateway),
+            Err(why) => notes.push(why),
+        }
+    }
+    gateways
+}
+
+/// The port of the card on the network that is bridged to it.
+fn bridge(card: Option<&HostCard>, bell: &Arc<dyn Bell>, notes: &mut Vec<String>) -> Option<Plain> {
+    let mut bridge = None;
+    for network in networks::get().iter() {
+        let config = network.config();
+        if config.kind != NetworkKind::Bridged {
+            continue;
+        }
+        let problem = match (card, &bridge) {
+            (None, _) => NO_CARD.to_string(),
+            (Some(_), Some(_)) => "another network is bridged to the card".to_string(),
+            (Some(card), None) => match network.attach(Request::open("card"), Arc::clone(bell)) {
+                Ok(port) => {
+                    bridge = Some(Plain::new(port));
+                    continue;
+                }
+                Err(error) => networks::refusal(error, &config.name, card.mac()),
+            },
+        };
+        notes.push(format!("network '{}' is bridged to nothing: {problem}", config.name));
+    }
+    bridge
+}
+
+/// Where the host's stack is.
+fn seat(
+    config: &Management,
+    gateways: &[Gateway],
+    card: Option<&HostCard>,
+    bell: &Arc<dyn Bell>,
+) -> Result<Seat, String> {
+    let Some(name) = &config.network else { return Ok(Seat::Card) };
+    let has_name = |gateway: &Gateway| gateway.network.config().name == *name;
+    if let Some(index) = gateways.iter().position(has_name) {
+        return Ok(Seat::Gateway(index));
+    }
+    let problem = |why: String| format!("the host has no network: {why}");
+    let network = networks::get().find(name).map_err(problem)?;
+    let card = card.ok_or_else(|| problem(NO_CARD.into()))?;
+    let port = network
+        .attach(Request::open("host"), Arc::clone(bell))
+        .map_err(|error| problem(networks::refusal(error, name, card.mac())))?;
+    Ok(Seat::Port(Plain::new(port), card.mac()))
+}
+
+fn host_stack(wire: &mut Wire, config: &Management, seed: u64) -> Result<Stack, &'static str> {
+    let mut addresses = StackConfig { ipv4: ipv4(config), ipv6: ipv6(config) };
+    // There is nobody there whom DHCP could ask but Roost itself.
+    if let (Seat::Gateway(index), Ipv4Config::Dhcp) = (&wire.seat, addresses.ipv4)
+        && let Some(gateway) = wire.gateways.get(*index)
+    {
+        addresses.ipv4 = gateway.stack_config().ipv4;
+    }
+    Stack::new(&addresses, &mut HostPort(wire), seed, time(host::now())).map_err(words)
+}
+
+fn gateway_stacks(wire: &mut Wire, seed: u64) -> Vec<Option<Stack>> {
+    let taken = match wire.seat {
+        Seat::Gateway(index) => Some(index),
+        Seat::Card | Seat::Port(..) => None,
+    };
+    let configs: Vec<StackConfig> = wire.gateways.iter().map(Gateway::stack_config).collect();
+    let stack = |(config, index): (StackConfig, usize)| {
+        if taken == Some(index) {
+            return None;
+        }
+        let seed = seed.rotate_left(index as u32 + 1);
+        let port = &mut GatewayPort(wire, index);
+        Stack::new(&config, port, seed, time(host::now())).ok()
+    };
+    configs.into_iter().zip(0..).map(stack).collect()
+}
+
+fn both(one: Polled, other: Polled) -> Polled {
+    match (one, other) {
+        (Polled::Until(one), Polled::Until(other)) => Polled::Until(one.min(other)),
+        (Polled::More, _) | (_, Polled::More) => Polled::More,
+    }
+}
+
+/// Notes what addresses the host has.
+fn tell(addresses: &Addresses, had_before: bool) {
+    let ipv4: Vec<_> = addresses.own.iter().filter(|(address, _)| address.is_ipv4()).collect();
+    for (address, prefix) in &ipv4 {
+        log::info!("network address {address}/{prefix}");
+    }
+    if ipv4.is_empty() && had_before {
+        log::warn!("the network address is lost: no DHCP server answers");
+    }
+}
+
 /// Why the host cannot send to an address of that kind.
 fn no_address(to: IpAddr, config: &Management) -> String {
     match to {
@@ -153,70 +435,6 @@ fn no_address(to: IpAddr, config: &Management) -> String {
             Addressing::Static(_) => "the host has no address of IPv4".into(),
         },
         IpAddr::V6(_) => "the host has no address of IPv6: it is off in host.toml".into(),
-    }
-}
-
-impl Own {
-    fn new(mut card: HostCard, config: &Management, seed: u64) -> Result<Self, &'static str> {
-        let config = StackConfig { ipv4: ipv4(config), ipv6: ipv6(config) };
-        let stack = Stack::new(&config, &mut card, seed, time(host::now())).map_err(words)?;
-        let told = stack.changes();
-        Ok(Self { card, stack, pace: Pace::default(), told, deferrals: 0, is_touched: false })
-    }
-
-    fn poll(&mut self) -> Instant {
-        self.is_touched = false;
-        if let Some(link) = self.card.begin() {
-            log::warn!("network link {}", if link == Link::Up { "up" } else { "down" });
-        }
-        let mut start = host::now();
-        loop {
-            let polled = self.stack.poll(&mut self.card, CHUNK, time(start));
-            self.card.start();
-            let end = host::now();
-            let verdict = self.pace.note(start, end);
-            start = end;
-            match (polled, verdict) {
-                (Polled::More, Verdict::GoOn) => {}
-                // Interrupts stay off: guests have their time first.
-                (Polled::More | Polled::Until(_), Verdict::Enough) => {
-                    self.deferrals += 1;
-                    self.tell();
-                    return end;
-                }
-                (Polled::Until(at), Verdict::GoOn) => {
-                    self.tell();
-                    return self.rest(Instant(at.0), end);
-                }
-            }
-        }
-    }
-
-    /// Waits for the card's interrupt, or until then.
-    fn rest(&mut self, until: Instant, now: Instant) -> Instant {
-        match (self.card.notice(), self.card.rest()) {
-            (_, false) => now,
-            (Notice::Interrupt, true) => until,
-            (Notice::Polling, true) => until.min(now + POLLING),
-        }
-    }
-
-    /// Notes what addresses the host has, if they have changed.
-    fn tell(&mut self) {
-        let changes = self.stack.changes();
-        if core::mem::replace(&mut self.told, changes) == changes {
-            return;
-        }
-        let mut is_any = false;
-        for (address, prefix) in self.stack.addresses().own {
-            if address.is_ipv4() {
-                is_any = true;
-                log::info!("network address {address}/{prefix}");
-            }
-        }
-        if !is_any {
-            log::warn!("the network address is lost: no DHCP server answers");
-        }
     }
 }
 

@@ -28,7 +28,6 @@ mod inbox;
 // The host's own ports, leases and `net switch` follow.
 #[cfg_attr(target_os = "none", expect(dead_code, reason = "what is to come uses the rest"))]
 mod network;
-#[cfg_attr(target_os = "none", expect(dead_code, reason = "what is to come uses the rest"))]
 pub(crate) mod port;
 
 pub(crate) use network::{Network, PortSummary, refusal};

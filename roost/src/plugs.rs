@@ -7,7 +7,7 @@ mod disk;
 mod entropy;
 mod net;
 
-pub(crate) use entropy::seed;
+pub(crate) use entropy::{Random, seed};
 
 use alloc::boxed::Box;
 use alloc::string::String;

@@ -2,7 +2,7 @@
 
 use crate::bundles::Bundles;
 use crate::host::Services;
-use crate::network::Network;
+use crate::network::{Company, Network};
 use crate::people::People;
 use crate::platform::Hardware;
 use crate::ports::Ports;
@@ -84,7 +84,8 @@ fn set_up(machine: Machine) -> Service {
     let (bundles, bundle_notes) = Bundles::find(read_bundle(&machine), machine.command_line);
     let (config, config_note) = bundles.host_config();
     networks::set_up(&config.networks);
-    let (network, network_notes) = Network::new(cards, &config.management);
+    let network_bell: Arc<dyn Bell> = Arc::<Shared<Hardware>>::clone(shared);
+    let (network, network_notes) = Network::new(cards, &config, &network_bell);
     let (people, people_notes) = People::of(&config);
     let config_notes: Vec<String> =
         config_note.into_iter().chain(network_notes).chain(people_notes).collect();
@@ -197,6 +198,8 @@ fn serve(
     mut cpu: CpuLoop<Hardware>,
 ) -> ! {
     loop {
+        let company = if cpu.has_guests() { Company::Guests } else { Company::None };
+        services.network_mut().set_company(company);
         let mut limit = services.poll();
         limit = limit.min(ports.poll(&mut sessions, &mut services));
         limit = limit.min(sessions.poll(&mut services));

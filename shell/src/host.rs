@@ -24,8 +24,8 @@ pub use machine::{
     VersionInfo,
 };
 pub use network::{
-    AddressOrigin, AddressSummary, EchoId, LinkState, NetworkStatistics, NetworkSummary,
-    PortSummary, TcpPortSummary,
+    AddressOrigin, AddressSummary, EchoId, LinkState, NatSummary, NetworkStatistics,
+    NetworkSummary, PortSummary, TcpPortSummary,
 };
 pub use registry::{AuditLine, AuditTrail, Note, PasswordChange, Registry, SessionSummary};
 pub use switch::{SwitchPort, SwitchSummary};

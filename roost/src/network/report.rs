@@ -1,33 +1,31 @@
 //! What the shell tells of the host's network.
 
+use super::Network;
 use super::card::HostCard;
-use super::{NO_CARD, Network};
+use super::wire::Seat;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use hv_core::device::Notice;
-use net::stack::{Addresses, Card, Link, PortActivity};
+use net::nat::Refusal;
+use net::stack::{Addresses, Card, Link, PortActivity, Stack};
+use net::switch::MacAddr;
 use shell::host::{
-    AddressOrigin, AddressSummary, LinkState, NetworkStatistics, NetworkSummary, PortSummary,
-    TcpPortSummary,
+    AddressOrigin, AddressSummary, LinkState, NatSummary, NetworkStatistics, NetworkSummary,
+    PortSummary, TcpPortSummary,
 };
 use vm_manager::host_config::Addressing;
 
 impl Network {
     /// What the host is connected to, and its addresses.
     pub(crate) fn summary(&self) -> NetworkSummary {
-        let addresses = self.own.as_ref().map(|own| own.stack.addresses()).unwrap_or_default();
+        let addresses = self.stack.as_ref().map(Stack::addresses).unwrap_or_default();
         let Addresses { gateway, gateway6, dhcp_server, name_servers, .. } = &addresses;
-        let note = match (&self.own, &self.note) {
-            (Some(_), _) => None,
-            (None, Some(note)) => Some(note.clone()),
-            (None, None) => Some(NO_CARD.to_string()),
-        };
         let place = |card: &HostCard| format!("{} at {}", card.mac(), card.info().place);
         NetworkSummary {
-            port: self.own.as_ref().map(|own| port(&own.card)),
-            note,
+            port: self.stack.as_ref().and_then(|_| self.port()),
+            note: self.note.clone(),
             spare_cards: self.spare.iter().map(place).collect(),
             ipv4: AddressSummary {
                 origin: origin(self.config.ipv4, AddressOrigin::Dhcp),
@@ -48,8 +46,9 @@ impl Network {
 
     /// What was counted.
     pub(crate) fn statistics(&self) -> NetworkStatistics {
-        let Some(own) = &self.own else { return NetworkStatistics::default() };
-        let card = own.card.counters();
+        let card = self.wire.card.as_ref().map(HostCard::counters).unwrap_or_default();
+        let nat = self.wire.router.counters();
+        let refused: u64 = Refusal::ALL.into_iter().map(|why| nat.refused(why)).sum();
         NetworkStatistics {
             received_frames: card.received,
             received_bytes: card.received_bytes,
@@ -57,22 +56,44 @@ impl Network {
             sent_frames: card.sent,
             sent_bytes: card.sent_bytes,
             sent_dropped: card.full,
-            deferrals: own.deferrals,
-            tcp: own.stack.ports().map(tcp).collect(),
+            deferrals: self.deferrals,
+            nat: NatSummary {
+                connections: self.wire.router.connections() as u64,
+                outbound: nat.outbound,
+                inbound: nat.inbound,
+                refused,
+            },
+            tcp: self.stack.iter().flat_map(Stack::ports).map(tcp).collect(),
         }
     }
-}
 
-fn port(card: &HostCard) -> PortSummary {
-    let info = card.info();
-    PortSummary {
-        place: info.place.to_string(),
-        mac: card.mac().to_string(),
-        link: match card.link() {
-            Link::Up => LinkState::Up,
-            Link::Down => LinkState::Down,
-        },
-        interrupts: info.notice == Notice::Interrupt,
+    /// What the host's stack is connected to.
+    fn port(&self) -> Option<PortSummary> {
+        let summary = |place: String, mac: MacAddr, card: Option<&HostCard>| PortSummary {
+            place,
+            mac: mac.to_string(),
+            link: match card.map(Card::link) {
+                Some(Link::Up) | None => LinkState::Up,
+                Some(Link::Down) => LinkState::Down,
+            },
+            interrupts: card.is_none_or(|card| card.notice() == Notice::Interrupt),
+        };
+        let on = |name: &str| format!("network '{name}'");
+        let card = self.wire.card.as_ref();
+        match &self.wire.seat {
+            Seat::Card => {
+                card.map(|own| summary(own.info().place.to_string(), own.mac(), Some(own)))
+            }
+            Seat::Port(_, mac) => {
+                let name = self.config.network.as_deref().unwrap_or_default();
+                Some(summary(on(name), *mac, card))
+            }
+            Seat::Gateway(index) => {
+                let gateway = self.wire.gateways.get(*index)?;
+                let name = &gateway.network.config().name;
+                Some(summary(on(name), gateway.gate.config().mac, None))
+            }
+        }
     }
 }
 

@@ -54,6 +54,20 @@ pub(crate) fn seed() -> [u64; 4] {
     core::array::from_fn(|_| generator.next_u64())
 }
 
+/// Numbers that nobody can guess, for the host's own network.
+pub(crate) struct Random(ChaCha20Rng);
+
+impl Random {
+    pub(crate) fn new() -> Self {
+        Self(child())
+    }
+
+    /// The next one.
+    pub(crate) fn number(&mut self) -> u32 {
+        self.0.next_u32()
+    }
+}
+
 /// From which all others are seeded.
 static ROOT: Mutex<Option<ChaCha20Rng>> = Mutex::new(None);
 

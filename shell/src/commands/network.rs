@@ -7,7 +7,9 @@ use crate::arguments::Arguments;
 use crate::command::{Command, Count, Flow, Kind, Parameter, Switch};
 use crate::context::Context;
 use crate::error::Error;
-use crate::host::{AddressOrigin, AddressSummary, LinkState, NetworkStatistics, NetworkSummary};
+use crate::host::{
+    AddressOrigin, AddressSummary, LinkState, NatSummary, NetworkStatistics, NetworkSummary,
+};
 use crate::output::Output;
 use crate::table::{self, Column};
 use crate::task::ping::Ping;
@@ -144,6 +146,11 @@ fn print_statistics(out: &mut Output, statistics: &NetworkStatistics) -> fmt::Re
     writeln!(out, "received   {received_frames} frames, {received}, {received_unfit} unfit")?;
     writeln!(out, "sent       {sent_frames} frames, {sent}, {sent_dropped} dropped")?;
     writeln!(out, "deferrals  {deferrals}")?;
+    let NatSummary { connections, outbound, inbound, refused } = statistics.nat;
+    writeln!(
+        out,
+        "nat        {connections} connections, {outbound} packets out, {inbound} in, {refused} refused"
+    )?;
     if statistics.tcp.is_empty() {
         return Ok(());
     }

@@ -98,6 +98,19 @@ pub struct TcpPortSummary {
     pub given_up: u64,
 }
 
+/// Translation of guests' packets to the host's address.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct NatSummary {
+    /// Connections that are kept.
+    pub connections: u64,
+    /// Packets that went out.
+    pub outbound: u64,
+    /// Packets that came in.
+    pub inbound: u64,
+    /// Packets that went nowhere.
+    pub refused: u64,
+}
+
 /// What the host's network has counted.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct NetworkStatistics {
@@ -115,6 +128,8 @@ pub struct NetworkStatistics {
     pub sent_dropped: u64,
     /// How often guests had their turn though there was more to do.
     pub deferrals: u64,
+    /// Translation for networks of kind nat.
+    pub nat: NatSummary,
     /// TCP ports.
     pub tcp: Vec<TcpPortSummary>,
 }
