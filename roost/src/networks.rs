@@ -25,8 +25,6 @@
 //! it. `bell` is rung at most once until `receive` has returned `None`.
 
 mod inbox;
-// The host's own ports, leases and `net switch` follow.
-#[cfg_attr(target_os = "none", expect(dead_code, reason = "what is to come uses the rest"))]
 mod network;
 pub(crate) mod port;
 
