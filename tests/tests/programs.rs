@@ -323,6 +323,8 @@ fn prometheus_gets_figures(machine: Machine) {
     assert!(figure("roost_vms{state=\"stopped\"}") == 1.0);
     assert!(figure("roost_memory_bytes") > figure("roost_memory_free_bytes"));
     assert!(figure("roost_sessions{link=\"serial\"}") == 1.0);
+    assert!(figure("roost_network_receive_bytes_total") > 0.0);
+    assert!(figure("roost_tcp_accepted_total{port=\"9100\"}") >= 1.0);
 
     let status = |arguments: &[&str]| {
         let write = ["--output", "/dev/null", "--write-out", "%{http_code}"];

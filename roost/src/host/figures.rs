@@ -2,6 +2,8 @@
 //!
 //! A VM is known by its name, of which there is one at a time. Its counters begin anew when it is made anew.
 
+mod network;
+
 use super::Services;
 use crate::{disks, journal};
 use alloc::collections::BTreeMap;
@@ -28,6 +30,7 @@ impl Services {
         self.vm_figures(&mut all)?;
         self.vcpu_figures(&mut all)?;
         self.session_figures(&mut all)?;
+        self.network_figures(&mut all)?;
         disk_figures(&mut all)?;
         log_figures(&mut all)
     }

@@ -19,6 +19,8 @@ use shell::terminal_size::TerminalSize;
 const LINES: usize = 16;
 /// Bytes of a console that are taken when all before are on their way.
 const ROOM: usize = 2048;
+/// How long an answer waits for a program that takes nothing of it: half of one is of no use, so that nothing is dropped.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a command may go on when its program says no more, as one does that sends a script and the end of it at once.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -145,6 +147,9 @@ impl Link for Program {
             self.phase = Phase::Leaving;
         }
         let presence = self.stream.exchange(services);
+        if self.phase != Phase::Console && self.stream.is_stuck(PATIENCE) {
+            return Received::Gone;
+        }
         let received = match self.phase {
             Phase::Lines => self.obey(session, services),
             // It waits for its answer, which is not idle.

@@ -3,7 +3,9 @@
 use crate::host::Services;
 use crate::people::time;
 use alloc::vec::Vec;
+use core::time::Duration;
 use hv_core::host;
+use hv_core::time::Instant;
 use net::stack::Connection;
 use net::wire::{self, LONGEST_LINE, Lines, Reply, Request};
 
@@ -30,6 +32,8 @@ pub(super) struct Stream {
     /// What is to be sent, and how much of it was.
     answer: Vec<u8>,
     sent: usize,
+    /// Since when nothing of it is taken.
+    stuck: Option<Instant>,
     presence: Presence,
 }
 
@@ -41,6 +45,7 @@ impl Stream {
             lines: Lines::default(),
             answer: Vec::new(),
             sent: 0,
+            stuck: None,
             presence: Presence::There,
         }
     }
@@ -71,6 +76,7 @@ impl Stream {
             Some(Ok(0)) => {}
             Some(Ok(count)) => {
                 self.sent += count;
+                self.stuck = None;
                 services.has_sent();
             }
             Some(Err(_)) | None => self.presence = Presence::Gone,
@@ -78,6 +84,16 @@ impl Stream {
         if self.sent >= self.answer.len() {
             (self.answer, self.sent) = (Vec::new(), 0);
         }
+    }
+
+    /// Whether nothing of an answer was taken for so long.
+    pub(super) fn is_stuck(&mut self, limit: Duration) -> bool {
+        if self.is_flushed() {
+            self.stuck = None;
+            return false;
+        }
+        let now = host::now();
+        now.since(*self.stuck.get_or_insert(now)) >= limit
     }
 
     /// Whether all answers are on their way.
