@@ -5,6 +5,7 @@ mod audience;
 mod describe;
 mod figures;
 mod pending;
+mod reach;
 mod slots;
 mod switches;
 
@@ -12,7 +13,7 @@ use crate::bundles::{Bundles, Config};
 use crate::network::{Echo, Network};
 use crate::people::People;
 use crate::platform::Hardware;
-use crate::{consoles, disks, journal, networks};
+use crate::{disks, journal, networks};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -25,7 +26,6 @@ use hv_core::host;
 use hv_core::machine::{End, Machine};
 use hv_core::time::Instant;
 use log::LevelFilter;
-use net::stack::Stack;
 use pending::{Pending, Wish};
 use shell::error::Error;
 use shell::host::{
@@ -124,16 +124,6 @@ impl Services {
         next.min(departures).min(pending)
     }
 
-    /// The VMs whose consoles have a TCP port, and these.
-    pub(crate) fn console_ports(&self) -> impl Iterator<Item = (u32, u16)> {
-        self.manager.vms().filter_map(|vm| Some((vm.id(), vm.config().console_port?)))
-    }
-
-    /// The stack, for connections.
-    pub(crate) fn stack(&mut self) -> Option<&mut Stack> {
-        self.network.stack()
-    }
-
     /// How the machine is to end, if it is.
     pub(crate) fn wanted_end(&self) -> Option<End> {
         self.wanted_end
@@ -163,21 +153,6 @@ impl Services {
     /// Everybody who is here, or may come.
     pub(crate) fn people_mut(&mut self) -> &mut People {
         &mut self.people
-    }
-
-    /// The host's network.
-    pub(crate) fn network_mut(&mut self) -> &mut Network {
-        &mut self.network
-    }
-
-    /// Somebody has given the network something to send.
-    pub(crate) fn has_sent(&mut self) {
-        self.network.touch();
-    }
-
-    /// Sends what was given to the network since the last poll, if there is something; when it wants the next.
-    pub(crate) fn flush(&mut self) -> Instant {
-        self.network.send_off()
     }
 
     fn end_with(&mut self, end: End) {
@@ -254,13 +229,7 @@ impl Host for Services {
             config =
                 config.with_override(key, value).map_err(|error| Error::new(error.to_string()))?;
         }
-        if let Some(port) = config.console_port
-            && let Some(section) = consoles::owner(&self.bundles.host_config().0, port)
-        {
-            return Err(Error::new(format!(
-                "console.port: {port} is that of [{section}] in host.toml; give another one with console.port=N"
-            )));
-        }
+        self.check_console_port(&config)?;
         self.begin(Pending::new(Wish::Create, &request.config, config, origin))
     }
 
