@@ -111,6 +111,12 @@ impl<P: Port> Net<P> {
         Arc::clone(&self.statistics)
     }
 
+    /// What it is plugged into.
+    #[must_use]
+    pub fn port(&self) -> &P {
+        &self.port
+    }
+
     /// Whether the cable is plugged in.
     #[must_use]
     pub fn link(&self) -> Link {
@@ -264,3 +270,6 @@ impl<P: Port> VirtioDevice for Net<P> {
         self.delivery.clear();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -211,6 +211,8 @@ fn with_one_zero(mut frame: Vec<u8>, at: usize) -> Vec<u8> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn segments_are_those_of_a_naive_tcp(sketch in sketch(20_000), size in 64..1300u16) {
         let offload = sketch.offload(size).unwrap();
