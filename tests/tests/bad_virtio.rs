@@ -5,13 +5,14 @@ use machine_tests::{Machine, Roost};
 use serde_json::Value;
 
 const CONFIG: &str = "name = \"bad\"\nmemory = \"32M\"\nrng = true\nballoon = true\n\
-    [boot]\nkernel = \"probe/probe.elf\"\n[[disk]]\nbacking = \"ram:1M\"\n";
+    [boot]\nkernel = \"probe/probe.elf\"\n[[net]]\nnetwork = \"nat\"\n[[disk]]\nbacking = \"ram:1M\"\n";
 
 /// The probe's tests and the devices that they misuse, as `vm info` names them.
-const DEVICES: [(&str, &str); 4] = [
+const DEVICES: [(&str, &str); 5] = [
     ("virtio-block", "virtio disk"),
     ("virtio-entropy", "virtio rng"),
     ("virtio-balloon", "virtio balloon"),
+    ("virtio-net", "virtio net"),
     ("virtio-console", "virtio console"),
 ];
 
@@ -59,6 +60,14 @@ fn check_memory(before: &Value, after: &Value) {
     assert!(used(after) < used(before) + HEAP_BYTES, "{before}\n{after}");
 }
 
+/// The switch has counted who the guest pretended to be.
+fn check_port(roost: &mut Roost) {
+    let switch = roost.json("net switch nat").to_string();
+    for why in ["mac", "address"] {
+        assert!(switch.contains(&format!("\"name\":\"{why}\"")), "{why}: {switch}");
+    }
+}
+
 /// Runs the probe's test of a device to its end, and returns what `vm info` says then.
 fn misuse(roost: &mut Roost, test: &str) -> Value {
     let console = if test == "virtio-console" { "virtio" } else { "serial" };
@@ -69,6 +78,9 @@ fn misuse(roost: &mut Roost, test: &str) -> Value {
     let log = roost.log("bad");
     assert!(log.contains(&format!("probe: ok {test}")), "{test}: {log}");
     let info = roost.json("vm info bad");
+    if test == "virtio-net" {
+        check_port(roost);
+    }
     roost.destroy("bad");
     // The other guest runs on.
     roost.wait_for_ticks("bystander");
@@ -87,6 +99,16 @@ fn a_device_that_was_misused_needs_a_reset_and_works_again(machine: Machine) {
         let info = misuse(&mut roost, test);
         for fault in FAULTS {
             assert!(count(&info, device, fault) > 0, "{device}, {fault}: {info}");
+        }
+        if test == "virtio-net" {
+            for (fault, times) in [
+                ("frames of an impossible length", 4),
+                ("frames whose header asks for the impossible", 6),
+                ("commands that were refused", 6),
+                ("a request is too malformed to be answered", 3),
+            ] {
+                assert_eq!(count(&info, device, fault), times, "{fault}: {info}");
+            }
         }
         if test == "virtio-block" {
             let fault = "a request is too malformed to be answered";

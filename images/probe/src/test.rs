@@ -26,7 +26,7 @@ pub(crate) type Test = fn(&'static Board) -> Outcome;
 
 /// Each by its name; the architecture's own come on top. Those whose name says `crash` do not come back, unless the
 /// machine lets them.
-const TESTS: [(&str, Test); 21] = [
+const TESTS: [(&str, Test); 22] = [
     ("echo", echo::run),
     ("exec-mmio", exec_mmio::run),
     ("exec-mmio-crash", exec_mmio::crash),
@@ -44,6 +44,7 @@ const TESTS: [(&str, Test); 21] = [
     ("virtio-block", virtio::block),
     ("virtio-console", virtio::console),
     ("virtio-entropy", virtio::entropy),
+    ("virtio-net", virtio::net),
     ("virtio-packed", virtio::packed),
     ("virtio-race", virtio::race),
     ("wild-write", wild_write::run),

@@ -72,6 +72,8 @@ pub(crate) struct Driver {
     pub(crate) registers: Registers,
     /// Which queue.
     queue: u32,
+    /// Low half of the features that the tests need, beside `VIRTIO_F_INDIRECT_DESC`.
+    pub(crate) features: u32,
     /// A page with the queue's areas.
     rings: Registers,
     /// A page for what descriptors point to.
@@ -102,7 +104,12 @@ impl Driver {
         let rings = device(pages.next()?);
         let data = device(pages.next()?);
         let table = device(pages.next()?);
-        Some(Self { registers, queue, rings, data, table, ram: board.ram })
+        Some(Self { registers, queue, features: 0, rings, data, table, ram: board.ram })
+    }
+
+    /// The same, which agrees on these features of the low half, too.
+    pub(crate) fn with_features(self, features: u32) -> Self {
+        Self { features, ..self }
     }
 
     /// The device's status.
@@ -134,7 +141,7 @@ impl Driver {
 
     /// As [`Self::agree_on`], with what the tests need.
     pub(crate) fn negotiate(&self) {
-        self.agree_on(INDIRECT);
+        self.agree_on(INDIRECT | self.features);
     }
 
     /// Says where an area of the queue is.

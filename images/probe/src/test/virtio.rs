@@ -3,6 +3,7 @@
 
 mod balloon;
 mod block;
+mod net;
 mod packed;
 mod queue;
 mod race;
@@ -16,6 +17,7 @@ use crate::report::{Failure, Outcome, check};
 use crate::virtio::{Descriptor, Driver, flag};
 
 /// Identifiers of devices (5).
+const NET: u32 = 1;
 const BLOCK: u32 = 2;
 const CONSOLE: u32 = 3;
 const ENTROPY: u32 = 4;
@@ -70,6 +72,18 @@ pub(super) fn balloon(board: &'static Board) -> Outcome {
     run_all(&driver, balloon::works)?;
     ignored(&driver, balloon::TAKEN, balloon::works)?;
     running(&driver, balloon::WRONG, balloon::works)
+}
+
+/// A network card's queues to transmit and for commands (5.1.2).
+pub(super) fn net(board: &'static Board) -> Outcome {
+    let sender = find(board, NET, 1)?.with_features(net::FEATURES);
+    run_all(&sender, net::works)?;
+    ignored(&sender, net::REFUSED, net::works)?;
+    running(&sender, net::WRONG, net::works)?;
+    let control = find(board, NET, 2)?.with_features(net::FEATURES);
+    run_all(&control, net::obeys)?;
+    ignored(&control, net::BAD_COMMANDS, net::obeys)?;
+    running(&control, net::NO_COMMANDS, net::obeys)
 }
 
 fn find(board: &'static Board, device_id: u32, queue: u32) -> Result<Driver, Failure> {

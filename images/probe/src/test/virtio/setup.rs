@@ -46,7 +46,7 @@ pub(super) const WRONG: &[Wrong] = &[
         driver.registers.write32(register::STATUS, status::BEGUN | status::DRIVER_OK);
     }),
     ("an indirect table that was not agreed on", |driver| {
-        driver.agree_on(0);
+        driver.agree_on(driver.features);
         driver.set_up();
         driver.open();
         driver.run();
