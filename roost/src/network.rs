@@ -23,12 +23,12 @@
 mod card;
 mod echo;
 mod gateway;
+mod layout;
 mod pace;
 mod report;
 mod wire;
 
-use crate::networks::port::Plain;
-use crate::networks::{self, Request};
+use crate::networks;
 use crate::plugs::{self, Random};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -39,20 +39,16 @@ use core::net::IpAddr;
 use core::time::Duration;
 pub(crate) use echo::Echo;
 use echo::Echoes;
-use gateway::Gateway;
 use hv_core::device::Notice;
 use hv_core::host;
 use hv_core::network::CardDriver;
 use hv_core::time::Instant;
 use net::login::Network as Forbidden;
 use net::nat::Redirect;
-use net::stack::{
-    Addresses, Card, Error, Ipv4Config, Ipv6Config, Link, Polled, Stack, StackConfig,
-};
-use net::switch::MacAddr;
+use net::stack::{Addresses, Card, Link, Polled, Stack};
 use net::uplink::{Outside, Outward, Router};
 use pace::{CHUNK, Pace, Verdict};
-use vm_manager::host_config::{Addressing, HostConfig, Management, NetworkKind, Prefix};
+use vm_manager::host_config::{Addressing, HostConfig, Management, Prefix};
 use vm_manager::sink::Bell;
 use wire::{GatewayPort, HostPort, Moved, Seat, Wire};
 
@@ -80,6 +76,9 @@ pub(crate) struct Network {
     stack: Option<Stack>,
     /// Those of the gateways, in their order; none where the host's own stack is.
     gateway_stacks: Vec<Option<Stack>>,
+    /// The network that is bridged to the card, and the addresses that its guests may not have.
+    bridged: Option<Arc<networks::Network>>,
+    reserved: Vec<IpAddr>,
     pace: Pace,
     /// How often addresses had changed when they were last told.
     told: Option<u64>,
@@ -115,9 +114,9 @@ impl Network {
         let card = cards.next();
         let spare = cards.collect();
         let mut notes = Vec::new();
-        let gateways = gateways(seed, bell, &mut notes);
-        let bridge = bridge(card.as_ref(), bell, &mut notes);
-        let seat = seat(&config.management, &gateways, card.as_ref(), bell);
+        let gateways = layout::gateways(seed, bell, &mut notes);
+        let (bridged, bridge) = layout::bridge(card.as_ref(), bell, &mut notes).unzip();
+        let seat = layout::seat(&config.management, &gateways, card.as_ref(), bell);
         let (seat, has_seat) = match seat {
             Ok(seat) => (seat, true),
             Err(why) => {
@@ -132,7 +131,7 @@ impl Network {
         let router = Router::new(forbidden.collect());
         let mut wire = Wire { card, bridge, seat, gateways, router, random: Random::new() };
         let is_possible = has_seat && (wire.card.is_some() || !matches!(wire.seat, Seat::Card));
-        let stack = is_possible.then(|| host_stack(&mut wire, &config.management, seed));
+        let stack = is_possible.then(|| layout::host_stack(&mut wire, &config.management, seed));
         let (stack, note) = match stack.transpose() {
             Ok(Some(stack)) => (Some(stack), None),
             Ok(None) => (None, Some(NO_CARD.to_string())),
@@ -142,11 +141,13 @@ impl Network {
                 (None, Some(note))
             }
         };
-        let gateway_stacks = gateway_stacks(&mut wire, seed);
+        let gateway_stacks = layout::gateway_stacks(&mut wire, seed);
         let network = Self {
             wire,
             stack,
             gateway_stacks,
+            bridged,
+            reserved: Vec::new(),
             pace: Pace::default(),
             told: None,
             deferrals: 0,
@@ -242,6 +243,11 @@ impl Network {
         });
         let mac = HostPort(&mut self.wire).mac();
         let is_outside = !matches!(self.wire.seat, Seat::Gateway(_));
+        if let Some(bridged) = &self.bridged {
+            let now: Vec<IpAddr> = addresses.own.iter().map(|(own, _)| *own).collect();
+            bridged.reserve(&now, &self.reserved);
+            self.reserved = now;
+        }
         let outside = own.filter(|_| is_outside).map(|(address, prefix)| {
             let gateway = addresses.gateway;
             Outside { mac, address, prefix, gateway }
@@ -319,93 +325,6 @@ impl Network {
 /// What there is to say of a host without a card.
 const NO_CARD: &str = "the host has no network card";
 
-/// Roost's ports on networks of guests.
-fn gateways(seed: u64, bell: &Arc<dyn Bell>, notes: &mut Vec<String>) -> Vec<Gateway> {
-    let mut gateways = Vec::new();
-    for (network, index) in networks::get().iter().zip(0u8..) {
-        // Of those addresses that anybody may use (IEEE 802, 8.4); the same network has another one after each boot.
-        let [a, b, c, d, ..] = seed.rotate_left(32).to_le_bytes();
-        match Gateway::new(network, MacAddr([2, a, b, c, d, index]), bell) {
-            Ok(gateway) => gateways.extend(gateway),
-            Err(why) => notes.push(why),
-        }
-    }
-    gateways
-}
-
-/// The port of the card on the network that is bridged to it.
-fn bridge(card: Option<&HostCard>, bell: &Arc<dyn Bell>, notes: &mut Vec<String>) -> Option<Plain> {
-    let mut bridge = None;
-    for network in networks::get().iter() {
-        let config = network.config();
-        if config.kind != NetworkKind::Bridged {
-            continue;
-        }
-        let problem = match (card, &bridge) {
-            (None, _) => NO_CARD.to_string(),
-            (Some(_), Some(_)) => "another network is bridged to the card".to_string(),
-            (Some(card), None) => match network.attach(Request::open("card"), Arc::clone(bell)) {
-                Ok(port) => {
-                    bridge = Some(Plain::new(port));
-                    continue;
-                }
-                Err(error) => networks::refusal(error, &config.name, card.mac()),
-            },
-        };
-        notes.push(format!("network '{}' is bridged to nothing: {problem}", config.name));
-    }
-    bridge
-}
-
-/// Where the host's stack is.
-fn seat(
-    config: &Management,
-    gateways: &[Gateway],
-    card: Option<&HostCard>,
-    bell: &Arc<dyn Bell>,
-) -> Result<Seat, String> {
-    let Some(name) = &config.network else { return Ok(Seat::Card) };
-    let has_name = |gateway: &Gateway| gateway.network.config().name == *name;
-    if let Some(index) = gateways.iter().position(has_name) {
-        return Ok(Seat::Gateway(index));
-    }
-    let problem = |why: String| format!("the host has no network: {why}");
-    let network = networks::get().find(name).map_err(problem)?;
-    let card = card.ok_or_else(|| problem(NO_CARD.into()))?;
-    let port = network
-        .attach(Request::open("host"), Arc::clone(bell))
-        .map_err(|error| problem(networks::refusal(error, name, card.mac())))?;
-    Ok(Seat::Port(Plain::new(port), card.mac()))
-}
-
-fn host_stack(wire: &mut Wire, config: &Management, seed: u64) -> Result<Stack, &'static str> {
-    let mut addresses = StackConfig { ipv4: ipv4(config), ipv6: ipv6(config) };
-    // There is nobody there whom DHCP could ask but Roost itself.
-    if let (Seat::Gateway(index), Ipv4Config::Dhcp) = (&wire.seat, addresses.ipv4)
-        && let Some(gateway) = wire.gateways.get(*index)
-    {
-        addresses.ipv4 = gateway.stack_config().ipv4;
-    }
-    Stack::new(&addresses, &mut HostPort(wire), seed, time(host::now())).map_err(words)
-}
-
-fn gateway_stacks(wire: &mut Wire, seed: u64) -> Vec<Option<Stack>> {
-    let taken = match wire.seat {
-        Seat::Gateway(index) => Some(index),
-        Seat::Card | Seat::Port(..) => None,
-    };
-    let configs: Vec<StackConfig> = wire.gateways.iter().map(Gateway::stack_config).collect();
-    let stack = |(config, index): (StackConfig, usize)| {
-        if taken == Some(index) {
-            return None;
-        }
-        let seed = seed.rotate_left(index as u32 + 1);
-        let port = &mut GatewayPort(wire, index);
-        Stack::new(&config, port, seed, time(host::now())).ok()
-    };
-    configs.into_iter().zip(0..).map(stack).collect()
-}
-
 fn both(one: Polled, other: Polled) -> Polled {
     match (one, other) {
         (Polled::Until(one), Polled::Until(other)) => Polled::Until(one.min(other)),
@@ -435,35 +354,6 @@ fn no_address(to: IpAddr, config: &Management) -> String {
             Addressing::Static(_) => "the host has no address of IPv4".into(),
         },
         IpAddr::V6(_) => "the host has no address of IPv6: it is off in host.toml".into(),
-    }
-}
-
-fn ipv4(config: &Management) -> Ipv4Config {
-    match config.ipv4 {
-        Addressing::Off => Ipv4Config::Off,
-        Addressing::Automatic => Ipv4Config::Dhcp,
-        Addressing::Static(Prefix { address, bits }) => {
-            Ipv4Config::Static { address, prefix: bits, gateway: config.gateway }
-        }
-    }
-}
-
-fn ipv6(config: &Management) -> Ipv6Config {
-    match config.ipv6 {
-        Addressing::Off => Ipv6Config::Off,
-        Addressing::Automatic => Ipv6Config::LinkLocal,
-        Addressing::Static(Prefix { address, bits }) => {
-            Ipv6Config::Static { address, prefix: bits, gateway: config.gateway6 }
-        }
-    }
-}
-
-fn words(error: Error) -> &'static str {
-    match error {
-        Error::NotUnicast => "the card's address is not that of one card",
-        Error::Address => "no host can have the address that is configured",
-        Error::Port => "the port cannot be had",
-        Error::Unreachable => "it cannot be reached",
     }
 }
 

@@ -222,6 +222,11 @@ fn a_bridged_guest_is_on_the_cards_network_and_kept_from_the_host(machine: Machi
     roost.does("guest", &format!("wget -q -O /tmp/got http://10.0.2.2:{port}/"));
     roost.does("guest", "[ $(wc -c </tmp/got) = 10240 ]");
     roost.does("guest", "! ping -c 1 -W 2 10.0.2.15");
+    // Nor can it take the host's address.
+    roost.does(
+        "guest",
+        "ip addr add 10.0.2.15/24 dev eth0 && ! ping -c 1 -W 2 -I 10.0.2.15 10.0.2.2",
+    );
     answers(&mut roost, "10.0.2.2", 1);
     roost.destroy("guest");
     roost.power_off();

@@ -41,6 +41,13 @@ impl Claims {
         self.0.insert(address, Owner::Reserved);
     }
 
+    /// It is nobody's any more.
+    pub(super) fn unreserve(&mut self, address: IpAddr) {
+        if self.0.get(&address) == Some(&Owner::Reserved) {
+            self.0.remove(&address);
+        }
+    }
+
     /// This one is `port`'s, whoever used it; refused if it is by configuration somebody else's.
     pub(super) fn allow(&mut self, address: IpAddr, port: usize) -> Claim {
         match self.0.get(&address) {
@@ -138,6 +145,10 @@ mod tests {
         claims.reserve(address(1));
         assert_eq!(claims.allow(address(1), 1), Claim::Refused);
         assert_eq!(claims.claim(address(1), 1, NOW), Claim::Refused);
+        claims.unreserve(address(1));
+        assert_eq!(claims.claim(address(1), 1, NOW), Claim::Granted);
+        claims.reserve(address(1));
+        assert_eq!(claims.claim(address(1), 1, NOW), Claim::Refused, "whoever had it before");
         // A lease outweighs what somebody claimed.
         assert_eq!(claims.claim(address(2), 1, NOW), Claim::Granted);
         assert_eq!(claims.allow(address(2), 2), Claim::Granted);

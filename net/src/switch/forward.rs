@@ -187,6 +187,16 @@ impl Switch {
         self.claims.release(id.index());
     }
 
+    /// The address is the host's from now on, whoever used it before.
+    pub fn reserve(&mut self, address: IpAddr) {
+        self.claims.reserve(address);
+    }
+
+    /// The address is not the host's any more.
+    pub fn unreserve(&mut self, address: IpAddr) {
+        self.claims.unreserve(address);
+    }
+
     /// The address is this port's from now on: a lease.
     ///
     /// # Errors

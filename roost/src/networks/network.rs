@@ -159,6 +159,17 @@ impl Network {
         state.switch.allow(id, address)
     }
 
+    /// The host has these addresses now, which no guest may have, and has those no more.
+    pub(crate) fn reserve(&self, now: &[IpAddr], before: &[IpAddr]) {
+        let mut state = self.state.lock();
+        for address in before {
+            state.switch.unreserve(*address);
+        }
+        for address in now {
+            state.switch.reserve(*address);
+        }
+    }
+
     /// The lease has ended.
     pub(crate) fn disallow(&self, mac: MacAddr, address: IpAddr) {
         let mut state = self.state.lock();
