@@ -9,6 +9,7 @@ use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::time::Duration;
 use smoltcp::iface::{
     Config, Interface, PollIngressSingleResult, PollResult, SocketHandle, SocketSet,
 };
@@ -18,6 +19,10 @@ use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr, Ipv4Cidr, Ipv6Cidr
 
 /// Ports that can be listened on.
 const MOST_LISTENERS: usize = 16;
+
+/// How long an address is kept after the cable was out until a DHCP server confirms it, which RFC 2131, 3.2, allows for as long as the
+/// lease lasts: so sessions outlast the cable, but not for long if it leads elsewhere now.
+const DOUBT: Duration = Duration::from_secs(30);
 
 /// Why something cannot be had.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -82,6 +87,8 @@ pub struct Stack {
     dhcp_server: Option<Ipv4Addr>,
     name_servers: Vec<Ipv4Addr>,
     link: Link,
+    /// Since when the address of DHCP is kept though nobody has confirmed it, for the cable was out.
+    doubtful_since: Option<Instant>,
     counters: Counters,
     next_connection: u64,
     /// How often addresses have changed.
@@ -131,6 +138,7 @@ impl Stack {
             dhcp_server: None,
             name_servers: Vec::new(),
             link,
+            doubtful_since: None,
             counters: Counters::default(),
             next_connection: 0,
             changes: 0,
@@ -173,7 +181,7 @@ impl Stack {
 
     /// Moves at most `budget` frames in each direction, and does what time asks for.
     pub fn poll(&mut self, card: &mut impl Card, budget: usize, now: Instant) -> Polled {
-        self.watch_link(card.link());
+        self.watch_link(card.link(), now);
         self.ping.tend(&mut self.sockets, now);
         let mut device = polling(card, &mut self.frames, budget);
         let at = time(now);
@@ -198,7 +206,7 @@ impl Stack {
         self.counters.received += received;
         self.counters.sent += sent;
         self.counters.lost += lost;
-        self.watch_dhcp();
+        self.watch_dhcp(now);
         for (_, listener) in &mut self.listeners {
             listener.tend(&mut self.sockets, now);
         }
@@ -339,23 +347,34 @@ impl Stack {
     }
 
     /// A cable that is put in again may lead elsewhere.
-    fn watch_link(&mut self, link: Link) {
+    fn watch_link(&mut self, link: Link, now: Instant) {
         let before = core::mem::replace(&mut self.link, link);
         if let (Link::Down, Link::Up, Some(dhcp)) = (before, link, self.dhcp) {
             self.sockets.get_mut::<dhcpv4::Socket<'_>>(dhcp).reset();
+            self.doubtful_since = self.interface.ipv4_addr().map(|_| now);
         }
     }
 
-    fn watch_dhcp(&mut self) {
+    fn watch_dhcp(&mut self, now: Instant) {
         let Some(dhcp) = self.dhcp else { return };
-        let (address, gateway) = match self.sockets.get_mut::<dhcpv4::Socket<'_>>(dhcp).poll() {
+        let doubt = self.doubtful_since.map(|since| now.since(since));
+        let event = match self.sockets.get_mut::<dhcpv4::Socket<'_>>(dhcp).poll() {
+            None if doubt.is_some_and(|doubt| doubt >= DOUBT) => dhcpv4::Event::Deconfigured,
+            // It was reset, which says nothing about the lease.
+            Some(dhcpv4::Event::Deconfigured) if doubt.is_some_and(|doubt| doubt < DOUBT) => return,
             None => return,
-            Some(dhcpv4::Event::Configured(config)) => {
+            Some(event) => event,
+        };
+        self.doubtful_since = None;
+        let (address, gateway) = match event {
+            dhcpv4::Event::Configured(config) => {
                 self.name_servers = config.dns_servers.iter().copied().collect();
                 self.dhcp_server = Some(config.server.address);
                 (Some(config.address), config.router)
             }
-            Some(dhcpv4::Event::Deconfigured) => {
+            // It says so at the beginning, too.
+            dhcpv4::Event::Deconfigured if self.interface.ipv4_addr().is_none() => return,
+            dhcpv4::Event::Deconfigured => {
                 self.name_servers.clear();
                 self.dhcp_server = None;
                 (None, None)
