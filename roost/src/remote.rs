@@ -95,7 +95,7 @@ impl Remote {
         for mut visitor in core::mem::take(&mut self.visitors) {
             match visitor.poll(services, now) {
                 Next::Stay => {
-                    next = now + LOOK;
+                    next = next.min(if visitor.has_spoken() { now } else { now + LOOK });
                     self.visitors.push(visitor);
                 }
                 Next::Enter(who) => {

@@ -47,6 +47,10 @@ pub(super) struct Line {
     outgoing: Vec<u8>,
     sent: usize,
     said: Said,
+    /// Whether something has come the last time that was looked: then there may be more.
+    has_received: bool,
+    /// Whether nothing can be sent any more.
+    is_broken: bool,
 }
 
 impl Line {
@@ -58,6 +62,8 @@ impl Line {
             outgoing: Vec::new(),
             sent: 0,
             said: Said::default(),
+            has_received: false,
+            is_broken: false,
         }
     }
 
@@ -79,13 +85,23 @@ impl Line {
 
     /// Moves bytes in both directions.
     pub(super) fn pump(&mut self, services: &mut Services) -> Peer {
+        self.has_received = false;
         self.flush(services);
+        if self.is_broken {
+            // Nobody will take what was typed before: it is not waited for.
+            return Peer::Gone;
+        }
         if self.typed.len() >= CHUNK {
             return Peer::There;
         }
         let mut buf = [0; CHUNK];
         let Some(stack) = services.network_mut().stack() else { return Peer::Gone };
         let Ok(count) = stack.receive(self.connection, &mut buf) else { return Peer::Gone };
+        self.has_received = count > 0;
+        if count > 0 {
+            // There is room again, which the other end has to be told.
+            services.has_sent();
+        }
         let (typed, said) = (&mut self.typed, &mut self.said);
         let received = buf.get(..count).unwrap_or_default();
         self.telnet.receive(received, time(host::now()), &mut |event| match event {
@@ -106,6 +122,11 @@ impl Line {
             self.write(HERE, services);
         }
         Peer::There
+    }
+
+    /// Whether something has come with the last [`Self::pump`]: there may be more, of which nobody will tell.
+    pub(super) fn has_received(&self) -> bool {
+        self.has_received
     }
 
     /// What was typed.
@@ -161,15 +182,18 @@ impl Line {
         let mut total = 0;
         let rest = self.outgoing.get(self.sent..).unwrap_or_default();
         if !rest.is_empty() {
-            // Who is gone is found to be when something is received.
-            let count = stack.send(self.connection, rest).unwrap_or(0);
+            let result = stack.send(self.connection, rest);
+            self.is_broken |= result.is_err();
+            let count = result.unwrap_or(0);
             self.sent += count;
             total += count;
         }
         if self.sent == self.outgoing.len() {
             self.outgoing.clear();
             self.sent = 0;
-            let count = stack.send(self.connection, self.telnet.replies()).unwrap_or(0);
+            let result = stack.send(self.connection, self.telnet.replies());
+            self.is_broken |= result.is_err();
+            let count = result.unwrap_or(0);
             self.telnet.replied(count);
             total += count;
         }

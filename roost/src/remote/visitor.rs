@@ -60,6 +60,11 @@ impl Visitor {
         Box::new(self.line)
     }
 
+    /// Whether it has said something, and may have said more.
+    pub(super) fn has_spoken(&self) -> bool {
+        self.line.has_received()
+    }
+
     /// The end of it.
     pub(super) fn leave(&mut self, services: &mut Services, now: Instant) {
         self.line.end(services);

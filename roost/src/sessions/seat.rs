@@ -147,7 +147,8 @@ impl Seat {
             let is_over = now >= until || self.link.is_drained(services);
             return if is_over { State::Over } else { State::Until(until.min(now + LOOK)) };
         }
-        match self.link.receive(&mut self.session, services) {
+        let received = self.link.receive(&mut self.session, services);
+        match received {
             Received::Nothing => {}
             Received::Keys => services.people_mut().typed(self.id, now),
             Received::Gone => return State::Over,
@@ -164,7 +165,8 @@ impl Seat {
             services.people_mut().log_out(self.id, now);
             return self.begin_closing(now);
         }
-        State::Until(self.next(services, now))
+        // Of what has come behind that nobody tells.
+        State::Until(if received == Received::Keys { now } else { self.next(services, now) })
     }
 
     /// The session is over: lets go of all that it holds.
