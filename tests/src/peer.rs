@@ -1,10 +1,11 @@
 //! The other end of a TCP connection, which does what a good client never would.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpStream};
 use std::time::{Duration, Instant};
 
-use rustix::net::sockopt::set_socket_linger;
+use rustix::net::sockopt::{set_socket_linger, set_socket_recv_buffer_size};
+use rustix::net::{AddressFamily, SocketType, connect, socket};
 
 /// How long a connection may take to be made, and a write to be taken.
 const MOMENT: Duration = Duration::from_secs(60);
@@ -46,6 +47,25 @@ impl Peer {
         }
     }
 
+    /// As [`Peer::connect`], with as little room as there can be for what comes and is not read.
+    ///
+    /// # Panics
+    /// When nothing listens there.
+    #[must_use]
+    pub fn connect_deaf(port: u16) -> Self {
+        let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+        // The kernel gives more than nothing, but only what is said before the connection is made bounds its window.
+        let stream = socket(AddressFamily::INET, SocketType::STREAM, None).and_then(|socket| {
+            set_socket_recv_buffer_size(&socket, 1)?;
+            connect(&socket, &address)?;
+            Ok(TcpStream::from(socket))
+        });
+        match stream {
+            Ok(stream) => Self { stream, received: Vec::new(), position: 0 },
+            Err(error) => panic!("port {port}: {error}"),
+        }
+    }
+
     /// Sends bytes; whether the connection was there to take them, within a minute.
     pub fn send(&mut self, bytes: &[u8]) -> End {
         match self.stream.write_all(bytes) {
@@ -74,13 +94,16 @@ impl Peer {
     /// When it does not come in time, or never can.
     pub fn expect(&mut self, text: &[u8], limit: Duration) -> Vec<u8> {
         let deadline = Instant::now() + limit;
+        let mut from = self.position;
         loop {
-            let unseen = self.received.get(self.position..).unwrap_or_default();
+            let unseen = self.received.get(from..).unwrap_or_default();
             if let Some(at) = unseen.windows(text.len()).position(|window| window == text) {
-                let before = unseen.get(..at).unwrap_or_default().to_vec();
-                self.position += at + text.len();
-                return before;
+                let before = self.received.get(self.position..from + at).unwrap_or_default();
+                self.position = from + at + text.len();
+                return before.to_vec();
             }
+            // What was searched is not searched again, but the text may have begun to come.
+            from = self.received.len().saturating_sub(text.len()).max(from);
             if self.read_until(deadline) == End::Closed {
                 self.fail(&format!("it was closed before {:?} came", text.escape_ascii()));
             }
