@@ -1,8 +1,8 @@
 //! Devices of the host: virtio (1.2) on virtio-mmio and on PCI, found once at boot.
 //!
 //! Drivers are in [`disk`](crate::disk) and [`network`](crate::network). A device that has something interrupts the CPU that
-//! found it, as [`HostEvent::Disk`](crate::machine::HostEvent::Disk) or
-//! [`HostEvent::Network`](crate::machine::HostEvent::Network).
+//! found it, as [`HostEvent::Disk`] or
+//! [`HostEvent::Network`].
 
 use crate::disk::DiskDriver;
 use crate::machine::HostEvent;

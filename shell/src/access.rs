@@ -1,8 +1,8 @@
 //! Who uses a session, and what that user may do.
 //!
-//! Each entry of the command table says what it [`Needs`]. [`check`] is the one place where that is compared with what the
+//! Each entry of the command table says what it `Needs`. `check` is the one place where that is compared with what the
 //! user of the session has: a role on the whole machine, roles on single VMs, or both, of which the higher counts. A VM that
-//! a user may not even look at does not exist for that user: [`User::vms`] leaves it out.
+//! a user may not even look at does not exist for that user: `User::vms` leaves it out.
 
 use crate::arguments::Arguments;
 use crate::command::{Command, Kind};
