@@ -222,6 +222,7 @@ impl Network {
 
     /// Takes what has come for the host itself.
     fn hear(&mut self) {
+        self.wire.router.tend(time(host::now()));
         let Some(stack) = &mut self.stack else { return };
         while let Some(pong) = stack.pong() {
             self.echoes.answered(&pong, host::now());

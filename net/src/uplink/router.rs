@@ -9,9 +9,12 @@ use crate::time::Instant;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
+use core::time::Duration;
 
 /// Frames that wait until it is known where they go.
 const MOST_WAITING: usize = 32;
+/// How often connections are looked at whether they have ended.
+const EXPIRY: Duration = Duration::from_secs(30);
 
 /// How the host is reached.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -46,6 +49,7 @@ pub struct Router {
     neighbours: Neighbours,
     /// Frames for next hops that were asked for, the oldest first.
     waiting: VecDeque<(Ipv4Addr, Vec<u8>)>,
+    next_expiry: Instant,
 }
 
 impl Router {
@@ -53,7 +57,13 @@ impl Router {
     #[must_use]
     pub fn new(forbidden: Vec<Network>) -> Self {
         let nat = Nat::new(NatConfig { forbidden, redirects: Vec::new() });
-        Self { nat, outside: None, neighbours: Neighbours::default(), waiting: VecDeque::new() }
+        Self {
+            nat,
+            outside: None,
+            neighbours: Neighbours::default(),
+            waiting: VecDeque::new(),
+            next_expiry: Instant(0),
+        }
     }
 
     /// How the host is reached now, if it is.
@@ -74,6 +84,14 @@ impl Router {
     /// A guest has another address now.
     pub fn forget(&mut self, guest: Ipv4Addr) {
         self.nat.forget(guest);
+    }
+
+    /// Forgets connections that have ended, from time to time.
+    pub fn tend(&mut self, now: Instant) {
+        if now >= self.next_expiry {
+            self.next_expiry = now + EXPIRY;
+            self.nat.expire(now);
+        }
     }
 
     /// How many connections there are.

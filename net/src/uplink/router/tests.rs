@@ -85,6 +85,10 @@ fn a_packet_waits_until_the_next_hop_is_known_and_its_answer_finds_the_way_back(
     assert_eq!(frame::udp_payload(&answer), Some(&b"hi"[..]));
     let stranger = udp(SERVER, End { port: port ^ 1, ..back }, b"hi");
     assert_eq!(router.inward(&mut stranger.clone(), NOW, |_| {}), Came::Local);
+    router.tend(NOW);
+    assert_eq!(router.connections(), 1);
+    router.tend(NOW + Duration::from_secs(301));
+    assert_eq!(router.connections(), 0, "nobody has used it for long");
 }
 
 #[test]
