@@ -36,8 +36,13 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
+use hv_core::ram;
 use spin::Once;
+use virtio::net::packet::Pool;
 use vm_manager::host_config::{NetworkConfig, Prefix};
+
+/// What frames leave of the memory that guests may have.
+const HEAP_BYTES: u64 = 2 << 20;
 
 static NETWORKS: Once<Networks> = Once::new();
 
@@ -49,7 +54,10 @@ pub(crate) fn get() -> &'static Networks {
 
 /// Makes the networks. Called once.
 pub(crate) fn set_up(configs: &[NetworkConfig]) {
-    NETWORKS.call_once(|| Networks(configs.iter().cloned().map(Network::new).collect()));
+    // With a little left for the heap, which grows by more than a buffer.
+    let pool = Pool::new(|| ram::available().saturating_sub(HEAP_BYTES));
+    let network = |config: &NetworkConfig| Network::new(config.clone(), pool.clone());
+    NETWORKS.call_once(|| Networks(configs.iter().map(network).collect()));
 }
 
 /// The networks.

@@ -61,12 +61,12 @@ fn now() -> Instant {
 }
 
 impl Network {
-    pub(super) fn new(config: NetworkConfig) -> Arc<Self> {
+    pub(super) fn new(config: NetworkConfig, pool: Pool) -> Arc<Self> {
         // Roost's own address, if it has one here: the first of the network (host.toml).
         let own = config.subnet.map(|subnet| IpAddr::V4(super::first_address(subnet)));
         let switch = Switch::new(&SwitchConfig { reserved: own.into_iter().collect() });
         let state = Mutex::new(State { switch, seats: Seats::default() });
-        Arc::new(Self { config, state, pool: Pool::default(), lost: AtomicU64::new(0) })
+        Arc::new(Self { config, state, pool, lost: AtomicU64::new(0) })
     }
 
     /// What it is.
@@ -108,12 +108,10 @@ impl Network {
         {
             *place = None;
         }
-        let is_empty = seats.iter().flatten().next().is_none();
         state.seats = Arc::new(seats);
         drop(state);
-        if is_empty {
-            self.pool.shrink();
-        }
+        // Ports come and go seldom: what is needed of it is soon there again.
+        self.pool.shrink();
     }
 
     /// Takes a frame of `len` bytes that begins with `head` to where it belongs. It is made by `make` if anybody gets it.

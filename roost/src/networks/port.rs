@@ -74,10 +74,9 @@ impl PortHandle {
 
 impl Drop for PortHandle {
     fn drop(&mut self) {
+        // From now on nothing is kept there, not even what is on its way.
         self.inbox.close();
         self.network.detach(self.id);
-        // What was on its way here when the port went.
-        self.inbox.close();
     }
 }
 
