@@ -76,7 +76,7 @@ help: ## Explain the targets and the variables.
 	@echo "                   flags of QEMU"
 	@echo "  PARTITIONS='...' more partitions for 'make disk', each LABEL=KIND:SIZE:SOURCE: debian=image::FILE, data=empty:64M"
 	@echo "  APPEND='...'     more of Roost's own command line"
-	@echo "  BENCH=virtio     what to measure; everything if left out"
+	@echo "  BENCH=virtio     what to measure, or network; all in counted instructions if left out"
 	@echo "  FUZZ=NAME        which fuzz target to run; all if left out"
 	@echo "  FUZZ_SECONDS=$(FUZZ_SECONDS)  how long each of them runs"
 	@echo "  TESTS=NAME       which machine tests to run: those whose name has NAME in it"

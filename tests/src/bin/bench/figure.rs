@@ -15,6 +15,8 @@ pub(crate) enum Unit {
     Percent,
     /// How many for each request.
     PerRequest,
+    /// Time on the wall.
+    Milliseconds,
 }
 
 impl Unit {
@@ -24,6 +26,7 @@ impl Unit {
             Self::Bytes => "bytes",
             Self::Percent => "percent",
             Self::PerRequest => "per request",
+            Self::Milliseconds => "milliseconds",
         }
     }
 }
@@ -112,6 +115,7 @@ fn number(value: f64, unit: Unit) -> String {
     match unit {
         Unit::Percent => format!("{value:+.2} %"),
         Unit::PerRequest => format!("{value:.3}"),
+        Unit::Milliseconds => format!("{value:.2} ms"),
         Unit::Instructions if value < 100.0 => format!("{value:.1}"),
         Unit::Instructions => grouped(value.round() as u64),
         Unit::Bytes => format!("{} KiB", grouped(value as u64 / 1024)),
