@@ -227,9 +227,12 @@ fn who_only_connects_keeps_nobody_out_for_long(machine: Machine) {
 }
 
 /// Connections in a row, each of another kind.
+/// They leave after the greeting: QEMU's user network takes up to a second for one that is gone before it has come about.
+/// Those are in the flood of SYNs.
 fn connect_and_leave(field: &mut Field, count: u32) {
     for number in 0..count {
         let mut peer = field.peer();
+        peer.expect(b"login: ", LIMIT);
         match number % 4 {
             0 => peer.reset(),
             1 => drop(peer),
@@ -249,18 +252,9 @@ fn connect_and_leave(field: &mut Field, count: u32) {
     }
 }
 
-fn a_thousand_connections_in_a_row_leave_nothing_behind(machine: Machine) {
-    let mut field = Field::new(machine, "1m");
-    // What is made once, for the first.
-    connect_and_leave(&mut field, 20);
-    let before = field.roost.json("mem");
-    connect_and_leave(&mut field, 1000);
-    drop(log_in(field.port));
-    field.end(&before);
-}
-
 fn ten_thousand_connections_in_a_row_leave_nothing_behind(machine: Machine) {
     let mut field = Field::new(machine, "1m");
+    // What is made once, for the first.
     connect_and_leave(&mut field, 20);
     let before = field.roost.json("mem");
     connect_and_leave(&mut field, 10_000);
@@ -368,8 +362,6 @@ machine_tests::tests! {
         bytes_that_mean_nothing_or_too_much_harm_nobody(Machine::virt());
         nothing_that_a_terminal_obeys_reaches_anybody_else(Machine::virt());
         who_only_connects_keeps_nobody_out_for_long(Machine::virt());
-        a_thousand_connections_in_a_row_leave_nothing_behind(Machine::virt());
-        #[ignore = "slow: minutes"]
         ten_thousand_connections_in_a_row_leave_nothing_behind(Machine::virt());
         who_stops_reading_loses_output_and_nobody_waits(Machine::virt());
         a_flood_of_syns_keeps_nobody_out_for_long(Machine::virt());
@@ -379,8 +371,6 @@ machine_tests::tests! {
         bytes_that_mean_nothing_or_too_much_harm_nobody(Machine::svm());
         nothing_that_a_terminal_obeys_reaches_anybody_else(Machine::svm());
         who_only_connects_keeps_nobody_out_for_long(Machine::svm());
-        a_thousand_connections_in_a_row_leave_nothing_behind(Machine::svm());
-        #[ignore = "slow: minutes"]
         ten_thousand_connections_in_a_row_leave_nothing_behind(Machine::svm());
         who_stops_reading_loses_output_and_nobody_waits(Machine::svm());
         a_flood_of_syns_keeps_nobody_out_for_long(Machine::svm());
