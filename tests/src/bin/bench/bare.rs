@@ -29,6 +29,15 @@ impl Board {
     }
 }
 
+/// How time passes on a machine.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Clock {
+    /// With the instructions that it executes.
+    Counted,
+    /// As on the wall.
+    Wall,
+}
+
 /// A guest on a machine without a hypervisor.
 pub(crate) struct Bare<'a> {
     /// What it is.
@@ -43,6 +52,8 @@ pub(crate) struct Bare<'a> {
     pub(crate) device_tree: Option<&'a Path>,
     /// CPUs of the machine.
     pub(crate) cpus: u32,
+    /// Its time.
+    pub(crate) clock: Clock,
 }
 
 impl Bare<'_> {
@@ -66,13 +77,22 @@ impl Bare<'_> {
             }
             Board::Microvm => {
                 let mut command = Command::new("qemu-system-x86_64");
-                command.args(["-M", "microvm,acpi=on,rtc=on", "-cpu", "max"]);
+                // Against its 8254 Linux measures its clock, which instructions do for one that counts them.
+                let timer = match self.clock {
+                    Clock::Counted => "",
+                    Clock::Wall => ",pit=on,pic=on",
+                };
+                command.args(["-M", &format!("microvm,acpi=on,rtc=on{timer}"), "-cpu", "max"]);
                 command
             }
         };
         command.args(["-m", "256"]);
         command.args(["-smp", &self.cpus.to_string(), "-nodefaults", "-display", "none"]);
-        command.args(["-no-reboot"]).args(COUNTED).args(devices);
+        command.args(["-no-reboot"]).args(devices);
+        match self.clock {
+            Clock::Counted => command.args(COUNTED),
+            Clock::Wall => &mut command,
+        };
         let arch = self.board.arch();
         command.arg("-kernel").arg(built(arch, self.kernel)).args(["-append", self.command_line]);
         if let Some(initrd) = self.initrd {

@@ -4,8 +4,9 @@
 //! bench ARCH [OUT.json [virtio|network]]
 //! ```
 //!
-//! The last word leaves out all else; the network, which is measured in time and not in instructions, is only measured when it is asked for. QEMU counts (`-icount shift=0`): a nanosecond of virtual time is an executed instruction, so figures repeat to the last
-//! digit. What happens while all CPUs sleep costs the time until the next event: Linux figures contain such waits, on both sides.
+//! The last word leaves out all else; the network, which is measured in time and not in instructions, is only measured when
+//! it is asked for. QEMU counts (`-icount shift=0`): a nanosecond of virtual time is an executed instruction, so figures
+//! repeat to the last digit. What happens while all CPUs sleep costs the time until the next event: Linux figures contain such waits, on both sides.
 
 mod aarch64;
 mod bare;
@@ -14,6 +15,7 @@ mod lines;
 mod network;
 mod outside;
 mod pc;
+mod throughput;
 mod virtio;
 
 use std::fs;
@@ -23,6 +25,10 @@ use bare::Board;
 use figure::{Figure, to_json, to_table};
 use machine_tests::Machine;
 
+fn network(machine: fn() -> Machine, board: Board) -> Vec<Figure> {
+    [throughput::measure(machine(), board), network::measure(machine())].concat()
+}
+
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let (arch, out, only) = (arguments.next(), arguments.next(), arguments.next());
@@ -31,8 +37,8 @@ fn main() -> ExitCode {
         (Some("x86_64"), "") => [pc::measure(), virtio::measure(Board::Microvm)].concat(),
         (Some("aarch64"), "virtio") => virtio::measure(Board::Virt),
         (Some("x86_64"), "virtio") => virtio::measure(Board::Microvm),
-        (Some("aarch64"), "network") => network::measure(Machine::virt()),
-        (Some("x86_64"), "network") => network::measure(Machine::svm()),
+        (Some("aarch64"), "network") => network(Machine::virt, Board::Virt),
+        (Some("x86_64"), "network") => network(Machine::svm, Board::Microvm),
         _ => {
             eprintln!("usage: bench aarch64|x86_64 [OUT.json [virtio|network]]");
             return ExitCode::FAILURE;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use machine_tests::{Arch, Guests, Machine};
 
-use crate::bare::{Bare, Board, PATIENCE};
+use crate::bare::{Bare, Board, Clock, PATIENCE};
 use crate::figure::{Figure, Unit};
 use crate::lines::{benchmarks, documents};
 use crate::outside;
@@ -109,6 +109,7 @@ fn bare(command_line: &str) -> BTreeMap<String, f64> {
         device_tree: None,
         // QEMU 7.2 that counts lets a second CPU of a PC wait for ever.
         cpus: 1,
+        clock: Clock::Counted,
     };
     bare.run_until("probe: done").map(|text| benchmarks(&text)).unwrap_or_default()
 }
@@ -137,6 +138,7 @@ fn linux(svm: &str) -> Figure {
         command_line: "console=ttyS0 quiet roost.counter",
         device_tree: None,
         cpus: 1,
+        clock: Clock::Counted,
     };
     let bare = bare.run_until("linux:~# ");
     Figure {

@@ -12,7 +12,7 @@
 use machine_tests::{Guests, Machine};
 use serde_json::Value;
 
-use crate::bare::{Bare, Board, PATIENCE};
+use crate::bare::{Bare, Board, Clock, PATIENCE};
 use crate::figure::{Figure, Unit};
 use crate::lines::documents;
 
@@ -127,6 +127,7 @@ fn on_bare_qemu(board: Board) -> Vec<Taken> {
         command_line: "console=hvc0 quiet",
         device_tree: None,
         cpus: 1,
+        clock: Clock::Counted,
     };
     let disk = null_disk();
     let devices = [

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use machine_tests::{Arch, Guests, Machine, build_directory};
 
 use super::device_tree;
-use crate::bare::{Bare, Board, PATIENCE};
+use crate::bare::{Bare, Board, Clock, PATIENCE};
 use crate::figure::{Figure, Unit};
 use crate::lines::counter;
 
@@ -78,6 +78,7 @@ fn on_bare_qemu(command_line: &str, device_tree: Option<&std::path::Path>) -> Op
         command_line,
         device_tree,
         cpus: 1,
+        clock: Clock::Counted,
     };
     bare.run_until(PROMPT)
 }

@@ -2,7 +2,7 @@
 
 use machine_tests::{Arch, Guests, Machine};
 
-use crate::bare::{Bare, Board, PATIENCE};
+use crate::bare::{Bare, Board, Clock, PATIENCE};
 use crate::figure::{Figure, Unit};
 use crate::lines::{benchmarks, documents, field};
 use crate::outside;
@@ -60,6 +60,7 @@ pub(crate) fn measure() -> Vec<Figure> {
         command_line: "bench=all",
         device_tree: None,
         cpus: 2,
+        clock: Clock::Counted,
     };
     let bare = bare.run_until("probe: done").map(|text| benchmarks(&text)).unwrap_or_default();
 
