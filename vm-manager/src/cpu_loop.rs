@@ -35,6 +35,8 @@ pub enum Turn {
 
 /// How long output of a watched console may wait, so that it goes out in lines rather than in characters.
 const SOON: Duration = Duration::from_micros(500);
+/// Events that end one sleep: a timer's and a kick may be before a guest's.
+const EVENTS: usize = 3;
 
 /// One CPU's loop.
 pub struct CpuLoop<P: Platform> {
@@ -195,10 +197,12 @@ impl<P: Platform> CpuLoop<P> {
         if woke >= self.armed {
             self.armed = Instant(0);
         }
-        // One at a time: the console's waits until the console is served, and what else waits ends the next sleep at once.
-        if let Some(event) = platform.next_event() {
+        // One at a time: the console's waits until the console is served, and what else waits ends the next sleep at once. But
+        // behind our own there may be a guest's, which would wait for ever while there is always more to do for the host.
+        for _ in 0..EVENTS {
+            let Some(event) = platform.next_event() else { break };
             match (event, self.loaded.as_mut()) {
-                (HostEvent::Kick | HostEvent::Timer, _) => {}
+                (HostEvent::Kick | HostEvent::Timer, _) => continue,
                 (HostEvent::Console | HostEvent::Disk | HostEvent::Network, _) => {
                     shared.flag(self.cpu, HOST_WORK)
                 }
@@ -212,6 +216,7 @@ impl<P: Platform> CpuLoop<P> {
                     log::warn!("spurious interrupt {number} on CPU {}", self.cpu);
                 }
             }
+            break;
         }
         if let Some(loaded) = self.loaded.as_mut() {
             loaded.vm.board().tick(&mut loaded.core);

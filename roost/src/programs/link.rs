@@ -153,7 +153,7 @@ impl Link for Program {
         let received = match self.phase {
             Phase::Lines => self.obey(session, services),
             // It waits for its answer, which is not idle.
-            Phase::Busy => Received::Keys,
+            Phase::Busy => Received::Patience,
             Phase::Console => match self.stream.hand_over(|bytes| session.input(bytes)) {
                 0 => Received::Nothing,
                 _ => Received::Keys,

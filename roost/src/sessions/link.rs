@@ -9,8 +9,10 @@ use shell::session::Session;
 pub(crate) enum Received {
     /// Nothing that a user did.
     Nothing,
-    /// Something was typed.
+    /// Something was typed, and more may be behind it.
     Keys,
+    /// Nothing, but whoever waits for an answer is not idle.
+    Patience,
     /// Nothing more will come, and nothing that is sent arrives.
     Gone,
 }

@@ -150,7 +150,7 @@ impl Seat {
         let received = self.link.receive(&mut self.session, services);
         match received {
             Received::Nothing => {}
-            Received::Keys => services.people_mut().typed(self.id, now),
+            Received::Keys | Received::Patience => services.people_mut().typed(self.id, now),
             Received::Gone => return State::Over,
         }
         services.set_caller(self.id);

@@ -172,6 +172,21 @@ fn a_virtual_timer_wakes_a_vcpu_that_is_loaded() {
 }
 
 #[test]
+fn a_virtual_timer_wakes_a_vcpu_while_there_is_always_more_to_do_for_the_host() {
+    let mut machine = Machine::new(1);
+    let program = machine.program(tick);
+    machine.boot("guest", program, &[]);
+    let end = machine.now() + 50 * MS;
+    while machine.now() < end {
+        // As the service CPU does: no time but for guests that want to run.
+        let now = machine.now();
+        let is_wanted = machine.shared.scheduler().has_waiting(0);
+        machine.serve(if is_wanted { now + MS } else { now });
+    }
+    assert!(worst_delay(&machine) < 20, "{:?}", machine.notes());
+}
+
+#[test]
 fn timers_of_vcpus_that_were_put_wake_them() {
     let mut machine = Machine::new(1);
     let program = machine.program(tick);
