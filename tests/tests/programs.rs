@@ -328,7 +328,8 @@ fn prometheus_gets_figures(machine: Machine) {
 
     let status = |arguments: &[&str]| {
         let write = ["--output", "/dev/null", "--write-out", "%{http_code}"];
-        desk.curl(&[&write, arguments].concat()).out
+        let ran = desk.curl(&[&write, arguments].concat());
+        format!("{}{}", ran.out, ran.errors)
     };
     assert_eq!(status(&["--http1.0"]), "200");
     assert_eq!(status(&["--head"]), "200");

@@ -193,6 +193,10 @@ impl Stack {
                 is_exhausted = device.budget == 0;
                 break;
             }
+            // The next frame may be a SYN to the same port.
+            for (_, listener) in &mut self.listeners {
+                listener.tend(&mut self.sockets, now);
+            }
         }
         // Each round sends at most one frame of each socket.
         while device.budget != 0 {

@@ -116,6 +116,11 @@ impl Listener {
                     }
                     false
                 }
+                // The peer has cut it before it came about.
+                Use::Listening(Some(_)) if socket.state() == State::Listen => {
+                    slot.purpose = Use::Listening(None);
+                    false
+                }
                 Use::Listening(Some(since)) => {
                     socket.state() == State::SynReceived && now.since(since) >= HALF_OPEN
                 }
@@ -125,7 +130,7 @@ impl Listener {
                 self.given_up += 1;
             }
             if socket.state() == State::Closed {
-                listen(slot, socket, self.port);
+                listen(slot, sockets, self.port);
             }
         }
         self.reclaim(sockets, now);
@@ -151,10 +156,8 @@ impl Listener {
             self.slots.iter().enumerate().filter_map(|(index, slot)| Some((age(slot)?, index)));
         let Some((_, index)) = ages.min() else { return };
         let Some(slot) = self.slots.get_mut(index) else { return };
-        let socket = sockets.get_mut::<Socket<'_>>(slot.handle);
         self.given_up += u64::from(matches!(slot.purpose, Use::Listening(_)));
-        socket.abort();
-        listen(slot, socket, self.port);
+        listen(slot, sockets, self.port);
     }
 
     /// When something is to be done here though nothing comes.
@@ -226,8 +229,14 @@ impl Listener {
     }
 }
 
-fn listen(slot: &mut Slot, socket: &mut Socket<'static>, port: u16) {
+/// Makes the socket listen, whatever it was doing.
+fn listen(slot: &mut Slot, sockets: &mut SocketSet<'static>, port: u16) {
     slot.purpose = Use::Listening(None);
-    // It fails only for port 0 and for sockets that are open.
-    let _ = socket.listen(port);
+    // A set remembers for a second which neighbour a socket waits for, which would keep its next peer waiting.
+    if let smoltcp::socket::Socket::Tcp(mut socket) = sockets.remove(slot.handle) {
+        socket.abort();
+        // It fails only for port 0 and for sockets that are open.
+        let _ = socket.listen(port);
+        slot.handle = sockets.add(socket);
+    }
 }

@@ -210,6 +210,36 @@ fn hundreds_of_connections_in_a_row_come_about_and_leave_nothing() {
     assert!(world.stack.sockets.iter().count() == 3 + 8);
 }
 
+#[test]
+fn as_many_can_come_at_once_as_there_are_sockets_that_nobody_uses() {
+    let mut world = World::new(6);
+    for _ in 0..6 {
+        let (handle, connection) = world.connect(SERVER.into());
+        let now = world.now;
+        world.stack.close(connection, now);
+        world
+            .until(|world| (world.client.socket(handle).state() == State::CloseWait).then_some(()));
+        world.client.socket(handle).close();
+        world.step();
+        world.step();
+    }
+    let old = world.stack.counters().given_up;
+    // All but one are in TIME-WAIT; the SYNs come in one batch.
+    assert_eq!(world.stack.listening(world.listener), 1);
+    let handles: Vec<_> = (0..6).map(|_| world.client.connect(SERVER.into())).collect();
+    let mut accepted = 0;
+    world.until(|world| {
+        while world.stack.accept(world.listener).is_some() {
+            accepted += 1;
+        }
+        (accepted == 6).then_some(())
+    });
+    for handle in handles {
+        assert_eq!(world.client.socket(handle).state(), State::Established);
+    }
+    assert_eq!(world.stack.counters().given_up, old);
+}
+
 /// A SYN of somebody who does not exist.
 fn syn(number: u32) -> Vec<u8> {
     use smoltcp::phy::ChecksumCapabilities;
