@@ -195,7 +195,9 @@ impl Stack {
             }
             // The next frame may be a SYN to the same port.
             for (_, listener) in &mut self.listeners {
-                listener.tend(&mut self.sockets, now);
+                if listener.is_full(&self.sockets) {
+                    listener.tend(&mut self.sockets, now);
+                }
             }
         }
         // Each round sends at most one frame of each socket.

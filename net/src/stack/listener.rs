@@ -102,10 +102,14 @@ impl Listener {
     pub(super) fn tend(&mut self, sockets: &mut SocketSet<'static>, now: Instant) {
         for slot in &mut self.slots {
             let socket = sockets.get_mut::<Socket<'_>>(slot.handle);
+            // One that was cut here has a peer until that was told.
+            let mut is_told = true;
             let is_over = match slot.purpose {
                 Use::Taken(_) => continue,
                 Use::Closing(since) => {
-                    now.since(since) >= LINGER && socket.state() != State::TimeWait
+                    let is_late = now.since(since) >= LINGER;
+                    is_told = is_late || socket.remote_endpoint().is_none();
+                    is_late && !matches!(socket.state(), State::TimeWait | State::Closed)
                 }
                 Use::Listening(None) => {
                     if matches!(
@@ -129,19 +133,25 @@ impl Listener {
                 socket.abort();
                 self.given_up += 1;
             }
-            if socket.state() == State::Closed {
+            if socket.state() == State::Closed && is_told {
                 listen(slot, sockets, self.port);
             }
         }
         self.reclaim(sockets, now);
     }
 
+    /// Whether no socket listens any more.
+    pub(super) fn is_full(&self, sockets: &SocketSet<'static>) -> bool {
+        let state = |slot: &Slot| sockets.get::<Socket<'_>>(slot.handle).state();
+        self.slots.iter().all(|slot| state(slot) != State::Listen)
+    }
+
     /// If no socket listens any more, takes the one back that is missed least.
     fn reclaim(&mut self, sockets: &mut SocketSet<'static>, now: Instant) {
-        let state = |slot: &Slot| sockets.get::<Socket<'_>>(slot.handle).state();
-        if self.slots.iter().any(|slot| state(slot) == State::Listen) {
+        if !self.is_full(sockets) {
             return;
         }
+        let state = |slot: &Slot| sockets.get::<Socket<'_>>(slot.handle).state();
         let age = |slot: &Slot| match slot.purpose {
             Use::Closing(since) if state(slot) == State::TimeWait => Some((0, since)),
             Use::Listening(Some(since))
@@ -162,13 +172,17 @@ impl Listener {
 
     /// When something is to be done here though nothing comes.
     pub(super) fn wake(&self, sockets: &SocketSet<'static>) -> Option<Instant> {
+        // As `tend` and `reclaim` have it.
+        let scarce = self.is_full(sockets).then_some(HALF_OPEN_SCARCE);
         let wakes = self.slots.iter().filter_map(|slot| {
             let state = sockets.get::<Socket<'_>>(slot.handle).state();
             match slot.purpose {
                 Use::Listening(Some(since)) if state == State::SynReceived => {
-                    Some(since + HALF_OPEN_SCARCE)
+                    Some(since + scarce.unwrap_or(HALF_OPEN))
                 }
-                Use::Closing(since) if state != State::TimeWait => Some(since + LINGER),
+                Use::Closing(since) if state != State::TimeWait => {
+                    Some(since + scarce.unwrap_or(LINGER))
+                }
                 Use::Taken(_) | Use::Closing(_) | Use::Listening(_) => None,
             }
         });

@@ -240,6 +240,50 @@ fn as_many_can_come_at_once_as_there_are_sockets_that_nobody_uses() {
     assert_eq!(world.stack.counters().given_up, old);
 }
 
+#[test]
+fn a_peer_is_told_at_once_that_its_connection_was_cut_also_while_frames_come() {
+    let mut world = World::new(2);
+    let (handle, connection) = world.connect(SERVER.into());
+    let now = world.now;
+    world.stack.abort(connection, now);
+    world.card.incoming.borrow_mut().push_back(syn(1));
+    world.step();
+    world.step();
+    assert_eq!(world.client.socket(handle).state(), State::Closed);
+    world.until(|world| (world.stack.listening(world.listener) >= 1).then_some(()));
+}
+
+#[test]
+fn a_half_open_connection_wakes_nobody_while_others_can_come() {
+    let mut world = World::new(2);
+    world.card.incoming.borrow_mut().push_back(syn(1));
+    for _ in 0..7000 {
+        world.now = world.now + MILLISECOND;
+        let polled = world.stack.poll(&mut world.card, 16, world.now);
+        world.card.outgoing.borrow_mut().clear();
+        assert!(matches!(polled, Polled::Until(at) if at > world.now), "{polled:?}");
+    }
+    assert_eq!(world.stack.listening(world.listener), 2);
+}
+
+#[test]
+fn a_connection_that_does_not_end_soon_makes_room_when_no_socket_listens() {
+    let mut world = World::new(2);
+    let (handle, one) = world.connect(SERVER.into());
+    let _other = world.connect(SERVER.into());
+    let now = world.now;
+    world.stack.close(one, now);
+    // The peer says nothing more but that it has heard so.
+    world.until(|world| (world.client.socket(handle).state() == State::CloseWait).then_some(()));
+    world.step();
+    assert_eq!(world.stack.listening(world.listener), 0);
+    let polled = world.stack.poll(&mut world.card, 16, world.now);
+    let Polled::Until(at) = polled else { panic!("{polled:?}") };
+    assert!(at > world.now && at < now + Duration::from_secs(1));
+    let _ = world.stack.poll(&mut world.card, 16, at);
+    assert_eq!(world.stack.listening(world.listener), 1);
+}
+
 /// A SYN of somebody who does not exist.
 fn syn(number: u32) -> Vec<u8> {
     use smoltcp::phy::ChecksumCapabilities;
