@@ -287,7 +287,8 @@ fuzz_target!(|input: (bool, Vec<Step>)| {
             assert!(cable.sent <= BUDGET);
             polls += 1;
             assert!(polls < 64, "it never rests");
-            if polled != Polled::More || cable.is_full {
+            let is_at_rest = matches!(polled, Polled::Until(at) if at > now);
+            if is_at_rest || cable.is_full {
                 break;
             }
         }
