@@ -126,7 +126,7 @@ class Roost:
             raise RoostError("connection", str(error)) from error
         while True:
             reply = self._line()
-            if "event" in reply:
+            if "ok" not in reply:
                 continue
             if not reply.get("ok"):
                 error = reply.get("error") or {}

@@ -7,11 +7,10 @@
 //!    client: vm list
 //!    server: {"ok":true,"result":[{"id":1, ...}]}
 //!    client: vm start nobody
-//!    server: {"ok":false,"error":{"kind":"command","message":"no VM is called nobody"}}
+//!    server: {"ok":false,"error":{"kind":"command","message":"no VM 'nobody': 'vm list' shows linux"}}
 //! ```
 //!
-//! Every line is answered by one line, in order; before the next, others that tell of events may come, which have `event`
-//! instead of `ok`.
+//! Every line is answered by one line, in order.
 
 mod lines;
 mod reply;

@@ -39,10 +39,11 @@ fuzz_target!(|pieces: Vec<Vec<u8>>| {
                 assert!(!text.contains(|char: char| char.is_control() && char != '\t'));
                 check(&Reply::Text(&text));
                 check(&Reply::Json(&text));
-                check(&Reply::Event { name: &text, data: &text });
+                check(&Reply::Attached(&text));
             }
             Request::Wrong(kind, message) => check(&Reply::Failed { kind, message }),
-            Request::Quit | Request::Nothing => {}
+            Request::Size { columns, rows } => assert!(columns.min(rows) >= 1),
+            Request::Quit | Request::Nothing | Request::Listings(_) => {}
         }
     }
 });

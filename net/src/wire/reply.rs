@@ -57,13 +57,6 @@ pub enum Reply<'a> {
         /// The reason, for people.
         message: &'a str,
     },
-    /// Something has happened.
-    Event {
-        /// What.
-        name: &'a str,
-        /// About what, as a JSON document.
-        data: &'a str,
-    },
 }
 
 impl Reply<'_> {
@@ -82,9 +75,6 @@ impl Reply<'_> {
             Self::Failed { kind, message } => {
                 let (kind, message) = (quote(kind.name()), quote(message));
                 format!(r#"{{"ok":false,"error":{{"kind":{kind},"message":{message}}}}}"#)
-            }
-            Self::Event { name, data } => {
-                format!(r#"{{"event":{},"data":{}}}"#, quote(name), compact(data))
             }
         };
         line + "\n"
@@ -119,8 +109,6 @@ mod tests {
         let expected =
             "{\"ok\":false,\"error\":{\"kind\":\"command\",\"message\":\"no such VM\"}}\n";
         assert_eq!(failed.line(), expected);
-        let event = Reply::Event { name: "state", data: "{\"id\":1}" };
-        assert_eq!(event.line(), "{\"event\":\"state\",\"data\":{\"id\":1}}\n");
     }
 
     #[test]
@@ -141,7 +129,6 @@ mod tests {
                 Reply::Text(&text),
                 Reply::Hello { version: &text },
                 Reply::Failed { kind: FailureKind::Login, message: &text },
-                Reply::Event { name: &text, data: &text },
             ] {
                 let line = reply.line();
                 prop_assert!(line.ends_with('\n') && line.lines().count() == 1);
