@@ -54,8 +54,9 @@ impl TokenBucket {
         if added >= u128::from(room) {
             self.tokens = self.rate.burst;
             self.filled = now;
-        } else if let Some(nanos) = (added * NANOS).checked_div(u128::from(self.rate.per_second)) {
+        } else if added != 0 {
             // Less than `room`, and of the time only what these tokens took: the rest counts for the next.
+            let nanos = (added * NANOS).div_ceil(u128::from(self.rate.per_second));
             self.tokens += added as u64;
             self.filled = Instant(self.filled.0.saturating_add(nanos as u64));
         }
@@ -85,6 +86,14 @@ mod tests {
         assert_eq!(bucket.take(1, Instant(100_000_000)), Taken::Yes);
         assert_eq!(bucket.take(4, Instant::NEVER), Taken::No);
         assert_eq!(bucket.take(3, Instant::NEVER), Taken::Yes);
+    }
+
+    #[test]
+    fn time_is_spent_once_though_a_token_takes_less_than_a_nanosecond() {
+        let mut bucket = TokenBucket::new(Rate { per_second: 1_500_000_000, burst: 9 }, Instant(0));
+        assert_eq!(bucket.take(9, Instant(0)), Taken::Yes);
+        assert_eq!(bucket.take(1, Instant(1)), Taken::Yes);
+        assert_eq!(bucket.take(1, Instant(1)), Taken::No);
     }
 
     #[test]
