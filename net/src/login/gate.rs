@@ -485,7 +485,9 @@ impl Gate {
             self.by_address.forgive(&place);
             self.by_name.forgive(&user);
             if !has_room && origin != Origin::Serial {
-                self.close(ticket, Closed::TooManySessions, now);
+                let why = Closed::TooManySessions;
+                self.audit.add(Entry::new(now, Some(&user), origin, Act::Refused(why.reason())));
+                self.close(ticket, why, now);
                 return;
             }
             self.audit.add(Entry::new(now, Some(&user), origin, Act::LoggedIn));

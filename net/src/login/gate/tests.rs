@@ -253,6 +253,9 @@ fn sessions_are_limited_and_can_be_killed() {
     assert_eq!(attempt(&mut gate, one, "anna", "password", NOW).1, Status::In);
     let closed = Status::Closed(Closed::TooManySessions);
     assert_eq!(attempt(&mut gate, two, "anna", "password", NOW).1, closed);
+    let last = gate.audit().iter().next_back().unwrap();
+    assert_eq!(last.who.as_deref(), Some("anna"));
+    assert_eq!(last.act.to_string(), "connection refused: too many sessions");
     gate.kill(one, NOW);
     assert_eq!(gate.poll(one, NOW), Status::Closed(Closed::Killed));
     gate.disconnect(two, NOW);
