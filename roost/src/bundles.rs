@@ -143,7 +143,9 @@ impl Bundles {
         if let Some(found) = configs.iter().position(|config| config.name == name) {
             return configs.into_iter().nth(found).ok_or_else(String::new);
         }
+        // The host's own is no VM's, wherever it is: it has hashes of passwords.
         if let Some((index, short)) = self.elsewhere(name)
+            && short != host_config::NAME
             && let Some(stored) = self.stored.get(index)
             && let Some(text) = stored.catalogue.configs.get(short)
         {
@@ -216,6 +218,10 @@ fn labels(line: &str, notes: &mut Vec<String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::collections::BTreeMap;
+    use alloc::sync::Arc;
+    use virtio::disk::{Access, Cache, Disk, Geometry, Request, Submitted};
+    use volume::catalogue::Catalogue;
 
     #[test]
     fn partitions_are_named_by_their_labels_and_anything_else_is_noted() {
@@ -226,6 +232,48 @@ mod tests {
         assert!(labels("vda1,partition:", &mut notes).is_empty());
         assert_eq!(notes.len(), 2);
         assert!(notes.iter().all(|note| note.contains("partition:LABEL")), "{notes:?}");
+    }
+
+    /// The partition of a bundle, of which nobody reads.
+    struct Unread;
+
+    impl Disk for Unread {
+        fn geometry(&self) -> Geometry {
+            Geometry {
+                sectors: 0,
+                block_bytes: 512,
+                physical_exponent: 0,
+                minimum_blocks: 0,
+                optimal_blocks: 0,
+                access: Access::ReadOnly,
+                cache: Cache::WriteThrough,
+                discard: None,
+                write_zeroes: None,
+            }
+        }
+
+        fn submit(&self, _: Request) -> Submitted {
+            Submitted::Later
+        }
+    }
+
+    #[test]
+    fn the_hosts_own_configuration_is_no_vms_also_by_its_full_name() {
+        let configs = ["host", "linux"].map(|name| (name.to_owned(), b"secret".to_vec()));
+        let catalogue = Catalogue {
+            file_system: "ext4",
+            configs: configs.into(),
+            images: BTreeMap::new(),
+            autostart: None,
+            notes: Vec::new(),
+        };
+        let stored = Stored::new("roost", catalogue, Arc::new(Unread));
+        let bundles = Bundles { initrd: Bundle::default(), stored: Vec::from([stored]) };
+        assert!(bundles.config("linux").is_ok() && bundles.config("partition:roost/linux").is_ok());
+        for name in ["host", "host.toml", "partition:roost/host", "partition:roost/host.toml"] {
+            let error = bundles.config(name).err().unwrap();
+            assert!(error.ends_with("there are linux"), "{error}");
+        }
     }
 
     #[test]

@@ -45,8 +45,13 @@ impl Stored {
         let reader = DiskReader::new(Arc::clone(&partition), wait);
         let mut reader = reader.map_err(|error| error.to_string())?;
         let catalogue = Catalogue::read(&mut reader).map_err(|error| error.to_string())?;
-        let place = disks.partition_name(label).unwrap_or_default();
+        Ok(Self::new(label, catalogue, partition))
+    }
+
+    /// What was read of the partition of this label.
+    pub(super) fn new(label: &str, catalogue: Catalogue, partition: Arc<dyn Disk>) -> Self {
+        let place = disks::get().partition_name(label).unwrap_or_default();
         let place = format!("{place} '{}' {}", label.escape_debug(), catalogue.file_system);
-        Ok(Self { label: label.into(), place, catalogue, _partition: partition })
+        Self { label: label.into(), place, catalogue, _partition: partition }
     }
 }
