@@ -186,12 +186,16 @@ fn compare(has: Option<Role>, needed: Role, on: &str, what: &str) -> Result<(), 
     Err(Error::Forbidden(format!("'{what}' needs the role {needed}{on}; you are {has}")))
 }
 
-/// The command as others may read it: without what may be secret, such as text that is typed on a console.
-pub(crate) fn public(command: &Command, arguments: &Arguments) -> String {
+/// The command as others may read it: without what may be secret, such as text that is typed on a console. What is no
+/// user's name may be a password: `passwd` does not take one, but people give it.
+pub(crate) fn public(command: &Command, arguments: &Arguments, host: &dyn Host) -> String {
     let mut text = command.name();
     for (kind, word) in words_of(command, arguments) {
+        let is_secret = matches!(kind, Some(Kind::Text))
+            || matches!(kind, Some(Kind::User))
+                && !host.registry().users().iter().any(|user| user == word);
         text.push(' ');
-        text.push_str(if matches!(kind, Some(Kind::Text)) { "..." } else { word });
+        text.push_str(if is_secret { "..." } else { word });
     }
     for word in arguments.options().flat_map(|(name, value)| [name, value]) {
         if !word.is_empty() {

@@ -1,6 +1,6 @@
 //! Completion: what the word at the end of a line could become.
 
-use crate::access::User;
+use crate::access::{Role, User};
 use crate::command::{self, Command, Kind};
 use crate::commands;
 use crate::host::{Host, VmState};
@@ -126,8 +126,9 @@ fn of_kind(
                 .filter(|vm| !end.words.contains(vm))
                 .collect()
         }
+        Kind::User if user.role < Some(Role::Admin) => alloc::vec![user.name.clone()],
         Kind::User => host.registry().users(),
-        Kind::Config | Kind::Disk | Kind::Backing if !is_viewer => Vec::new(),
+        Kind::Config | Kind::Disk | Kind::Backing | Kind::Assignment(_) if !is_viewer => Vec::new(),
         Kind::Config => host.configs().into_iter().map(|config| config.name).collect(),
         Kind::Disk => host.disks().into_iter().map(|disk| disk.name).collect(),
         Kind::Backing => backings(host),

@@ -495,7 +495,7 @@ fn start(command: &str, context: &mut Context<'_>) -> Result<(Flow, String), Err
         }
         exchange.answers(arguments.format());
     }
-    let text = access::public(found, &arguments);
+    let text = access::public(found, &arguments, context.host);
     match access::check(found, &arguments, context.user, context.host) {
         Ok(()) if found.needs.is_for_changes() => {
             context.host.registry_mut().note(context.session, Note::Command(&text));

@@ -1,6 +1,7 @@
 use super::*;
 use crate::command;
 use crate::commands;
+use crate::host::{LogLevel, LogLine};
 use crate::testing::fake_host::FakeHost;
 use crate::testing::user;
 use crate::words;
@@ -151,6 +152,56 @@ fn changes_are_noted_and_what_is_typed_for_guests_is_not() {
         admin.host.registry.notes,
         ["0 Command(\"vm send linux ...\")", "0 Command(\"vm create linux memory=1G --name x\")"]
     );
+}
+
+#[test]
+fn what_is_no_users_name_may_be_a_password_and_is_not_noted() {
+    let mut admin = terminal(Some(Role::Admin), &[]);
+    assert!(answer(&mut admin, "passwd hunter2").contains("no user 'hunter2'"));
+    answer(&mut admin, "passwd admin");
+    let mut viewer = terminal(Some(Role::Viewer), &[]);
+    assert!(answer(&mut viewer, "passwd hunter2").contains("needs the role admin"));
+    assert_eq!(
+        admin.host.registry.notes,
+        ["0 Command(\"passwd ...\")", "0 Command(\"passwd admin\")"]
+    );
+    assert_eq!(viewer.host.registry.notes, ["0 Refused(\"passwd ...\")"]);
+}
+
+#[test]
+fn the_audit_in_the_log_is_for_those_who_may_see_the_audit() {
+    let line = |sequence, target: &str| LogLine {
+        sequence,
+        time_ns: 0,
+        level: LogLevel::Info,
+        target: target.into(),
+        text: format!("line {sequence}"),
+    };
+    let log = |role| {
+        let mut user = terminal(Some(role), &[]);
+        user.host.log = (0..20).map(|n| line(n, ["audit", "roost"][n as usize % 2])).collect();
+        (answer(&mut user, "log show"), answer(&mut user, "log show --json"))
+    };
+    let (text, json) = log(Role::Admin);
+    assert_eq!(text.lines().count(), 20);
+    assert_eq!(json.matches("audit").count(), 10);
+    for role in [Role::Viewer, Role::Operator] {
+        let (text, json) = log(role);
+        assert_eq!((text.lines().count(), text.contains("audit")), (10, false));
+        assert_eq!((json.matches("line").count(), json.contains("audit")), (10, false));
+    }
+}
+
+#[test]
+fn completion_names_nothing_that_one_may_not_see() {
+    let completed = |role, line: &str| {
+        let mut user = terminal(role, &[("web", Role::Operator)]);
+        user.types(format!("{line}\t\t"))
+    };
+    assert!(completed(Some(Role::Admin), "passwd ").contains("admin"));
+    assert_eq!(completed(Some(Role::Viewer), "passwd ").trim_end_matches('\x07'), "passwd anna ");
+    assert!(completed(Some(Role::Viewer), "vm create linux kernel=").contains("linux/Image"));
+    assert!(!completed(None, "vm create linux kernel=").contains("linux/"));
 }
 
 #[test]

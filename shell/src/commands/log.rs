@@ -41,7 +41,8 @@ pub(super) const COMMANDS: &[Command] = &[
             Switch::JSON,
         ],
         summary: "show Roost's own log",
-        details: "Each line begins with the seconds since power-on.",
+        details: "Each line begins with the seconds since power-on. What 'audit' tells as well is left out for those who may not \
+                  give that.",
         example: "log show --lines 20",
         run: show,
     },

@@ -1,6 +1,7 @@
 //! `log show`: Roost's own log.
 
 use super::{Awaits, Progress, Task};
+use crate::access::Role;
 use crate::amount::Stamp;
 use crate::arguments::Format;
 use crate::context::Context;
@@ -10,6 +11,8 @@ use core::time::Duration;
 
 /// Lines shown in one poll.
 const BATCH: usize = 8;
+/// Whose lines tell what `audit` does, and are for those who may give that.
+const AUDIT: &str = "audit";
 
 /// Prints lines of the log, up to its end when the command was given.
 pub(crate) struct Log {
@@ -36,6 +39,9 @@ impl Task for Log {
         lines.retain(|line| line.sequence >= self.next && line.sequence < self.end);
         for line in &lines {
             self.next = line.sequence.saturating_add(1);
+            if line.target == AUDIT && context.user.role < Some(Role::Admin) {
+                continue;
+            }
             match self.format {
                 Format::Text => {
                     let stamp = Stamp(Duration::from_nanos(line.time_ns));
