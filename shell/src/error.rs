@@ -11,8 +11,6 @@ pub enum Error {
     Message(String),
     /// The user may not. This says what would have to be.
     Forbidden(String),
-    /// The user pressed Ctrl-C.
-    Interrupted,
 }
 
 impl Error {
@@ -27,7 +25,6 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Message(text) | Self::Forbidden(text) => f.write_str(text),
-            Self::Interrupted => f.write_str("interrupted"),
         }
     }
 }

@@ -140,14 +140,6 @@ impl Session {
         self.exchange.as_ref().is_some_and(Exchange::is_attached)
     }
 
-    /// Gives up what runs, as Ctrl-C does.
-    pub fn give_up(&mut self, host: &mut dyn Host, now: Duration) {
-        if self.task.is_some() || self.program.is_some() {
-            self.interrupt(host, now);
-            self.is_eager = true;
-        }
-    }
-
     /// Takes bytes from the terminal, and answers how many; the caller keeps the rest and offers
     /// it again. The key that gives up what runs (Ctrl-C, or the one that leaves a console) gets
     /// through even so, in place of all that is before it.
@@ -384,12 +376,6 @@ impl Session {
     fn interrupt(&mut self, host: &mut dyn Host, now: Duration) {
         if let Some(mut task) = self.task.take() {
             task.interrupt(&mut self.context(host, now));
-        }
-        if let Some(exchange) = self.exchange.as_mut().filter(|exchange| exchange.is_running()) {
-            self.program = None;
-            self.out.clear();
-            exchange.fail(Error::Interrupted);
-            return;
         }
         // A progress line has been erased by now.
         self.out.fresh_line();
