@@ -22,6 +22,8 @@ use toml::de::{DeString, DeTable, DeValue};
 
 /// The longest line of a password's hash.
 const PASSWORD_MAX: usize = 256;
+/// Who is at the serial port: nobody else is called so in the audit.
+const LOCAL: &str = "local";
 /// Grants of one user, and networks of an allow-list.
 const LIST_MAX: usize = 64;
 
@@ -328,7 +330,11 @@ fn user_name<'a>(found: &Found<'a>) -> Result<&'a str, Refusal> {
         (1..=32).contains(&text.len()) && text.bytes().all(is_letter)
     };
     let name = found.as_text().filter(is_name);
-    name.ok_or_else(|| found.refuse("1 to 32 letters, digits, '_', '.' and '-'"))
+    let name = name.ok_or_else(|| found.refuse("1 to 32 letters, digits, '_', '.' and '-'"))?;
+    if name == LOCAL {
+        return Err(found.refuse("another name: whoever is at the serial port has this one"));
+    }
+    Ok(name)
 }
 
 fn grant(text: &str) -> Option<(String, Role)> {

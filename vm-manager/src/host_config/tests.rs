@@ -150,6 +150,12 @@ fn what_cannot_be_an_address_is_refused() {
 fn names_are_of_one() {
     let user = "[[user]]\nname = \"a\"\nrole = \"viewer\"\n";
     assert!(error(&user.repeat(2)).contains("host.toml:4: user.name: found 'a' twice"));
+    let local = user.replace("\"a\"", "\"local\"");
+    assert!(
+        error(&local).contains("user.name: found 'local', allowed another name"),
+        "{}",
+        error(&local)
+    );
     let network = "[[network]]\nname = \"a\"\n";
     assert!(error(&network.repeat(2)).contains("host.toml:3: network.name: found 'a' twice"));
 }
