@@ -78,6 +78,10 @@ impl Client {
     ///
     /// If the machine does not want that user, or that password.
     pub(crate) fn log_in(&mut self, user: &str, password: &str) -> Result<(), Failure> {
+        // They would be the end of the line, and what is behind them a command.
+        if [user, password].iter().any(|word| word.chars().any(char::is_control)) {
+            return Err(Failure::Login("no name and no password has control characters".into()));
+        }
         let line = shlex::try_join(["login", user, password])
             .map_err(|_| Failure::Login("no password has a zero byte".into()))?;
         match self.ask(&line) {

@@ -108,6 +108,14 @@ fn a_wrong_password_and_a_machine_that_is_locked_are_logins_that_failed() {
 }
 
 #[test]
+fn a_name_or_a_password_is_never_the_beginning_of_a_command() {
+    let (port, server) = server(HELLO, &[("never", DONE)]);
+    let refused = ran(port, &["-u", "anna x\nvm destroy 1", "mem"], "");
+    assert_eq!(refused.status, 3, "{}", refused.errors);
+    assert_eq!(server.join().unwrap(), Vec::<String>::new());
+}
+
+#[test]
 fn without_a_machine_that_talks_there_is_no_connection() {
     let (port, held) = server("SSH-2.0-OpenSSH", &[]);
     assert_eq!(ran(port, &["mem"], "").status, 4);
