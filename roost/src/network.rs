@@ -288,7 +288,18 @@ impl Network {
 
     /// As [`Self::poll`], if something waits to be sent; else nothing is wanted.
     pub(crate) fn send_off(&mut self) -> Instant {
-        if self.is_touched { self.poll() } else { Instant::NEVER }
+        if !self.is_touched {
+            return Instant::NEVER;
+        }
+        let before = self.received();
+        let next = self.poll();
+        // What came by the way is for those who have had their turn: they want another, of which nothing else would tell.
+        if self.received() == before { next } else { host::now() }
+    }
+
+    /// Frames that have come for the host's own connections.
+    fn received(&self) -> u64 {
+        self.stack.as_ref().map_or(0, |stack| stack.counters().received)
     }
 
     /// Asks for an echo; the number of the request.

@@ -52,13 +52,9 @@ impl Programs {
     /// Takes connections and logs in whoever may; when there is more to do.
     pub(crate) fn poll(&mut self, sessions: &mut Sessions, services: &mut Services) -> Instant {
         self.listen(services);
-        for _ in 0..TAKEN {
-            if !self.accept(services) {
-                break;
-            }
-        }
         let now = host::now();
-        let mut next = Instant::NEVER;
+        let has_more = (0..TAKEN).all(|_| self.accept(services));
+        let mut next = if has_more { now } else { Instant::NEVER };
         let mut index = 0;
         while let Some(knock) = self.knocks.get_mut(index) {
             match knock.poll(services, now) {

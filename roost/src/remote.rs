@@ -90,8 +90,7 @@ impl Remote {
     pub(crate) fn poll(&mut self, sessions: &mut Sessions, services: &mut Services) -> Instant {
         let now = host::now();
         self.listen(services);
-        self.accept(services, now);
-        let mut next = Instant::NEVER;
+        let mut next = self.accept(services, now);
         for mut visitor in core::mem::take(&mut self.visitors) {
             match visitor.poll(services, now) {
                 Next::Stay => {
@@ -130,11 +129,12 @@ impl Remote {
         }
     }
 
-    fn accept(&mut self, services: &mut Services, now: Instant) {
-        let Some(listener) = self.listener else { return };
+    /// Takes connections; when there may be more.
+    fn accept(&mut self, services: &mut Services, now: Instant) -> Instant {
+        let Some(listener) = self.listener else { return Instant::NEVER };
         for _ in 0..ACCEPTS {
-            let Some(stack) = services.network_mut().stack() else { return };
-            let Some(connection) = stack.accept(listener) else { return };
+            let Some(stack) = services.network_mut().stack() else { return Instant::NEVER };
+            let Some(connection) = stack.accept(listener) else { return Instant::NEVER };
             let peer = stack.peer(connection);
             // Without one, it is over already.
             let ticket = peer
@@ -153,5 +153,6 @@ impl Remote {
                 }
             }
         }
+        now
     }
 }

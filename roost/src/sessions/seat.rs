@@ -244,7 +244,8 @@ impl Seat {
             return now;
         }
         let deadline = self.session.next_deadline();
-        let deadline = deadline.map_or(Instant::NEVER, |at| Instant(at.as_nanos() as u64));
+        // One that is further off than there are nanoseconds is never.
+        let deadline = deadline.map_or(Instant::NEVER, |at| Instant(0) + at);
         let stuck = match self.stuck_since {
             Some(since) if self.session.has_output() => (since + PATIENCE).max(now),
             Some(_) | None => Instant::NEVER,
