@@ -357,7 +357,8 @@ impl Host for Services {
     }
 
     fn cancel(&mut self, job: JobId) -> Result<(), Error> {
-        if self.departures.iter().any(|departure| departure.is_of(job)) {
+        if let Some(departure) = self.departures.iter_mut().find(|departure| departure.is_of(job)) {
+            departure.abandon();
             return Err(Error::new("the guest knows already that its disk goes"));
         }
         self.messages.remove(&job.0);

@@ -28,12 +28,19 @@ pub(super) struct Departure {
     deadline: Instant,
     /// Which disk, for messages.
     title: String,
+    /// Whether nobody waits for what is to be said.
+    is_abandoned: bool,
 }
 
 impl Departure {
     /// Whether it is what this job does.
     pub(super) fn is_of(&self, job: JobId) -> bool {
         self.job == job.0
+    }
+
+    /// Nobody waits for its end any more.
+    pub(super) fn abandon(&mut self) {
+        self.is_abandoned = true;
     }
 
     /// What it is called while it lasts.
@@ -123,7 +130,7 @@ impl Services {
         let job = self.new_instant_job();
         let deadline = host::now() + PATIENCE;
         let slot = Arc::downgrade(&slot);
-        let departure = Departure { job: job.0, slot, deadline, title };
+        let departure = Departure { job: job.0, slot, deadline, title, is_abandoned: false };
         self.departures.push(departure);
         self.see_off(host::now());
         Ok(job)
@@ -134,7 +141,9 @@ impl Services {
         let Self { departures, messages, .. } = self;
         departures.retain(|departure| match departure.end(now) {
             Some(message) => {
-                messages.insert(departure.job, Message::Now(Ok(message)));
+                if !departure.is_abandoned {
+                    messages.insert(departure.job, Message::Now(Ok(message)));
+                }
                 false
             }
             None => true,

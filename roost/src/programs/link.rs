@@ -42,7 +42,7 @@ pub(super) struct Program {
     stream: Stream,
     phase: Phase,
     listings: Listings,
-    /// Since when it says no more.
+    /// Since when it says no more, and a command runs.
     silent_since: Option<Instant>,
 }
 
@@ -59,6 +59,8 @@ impl Program {
     /// Answers what came of the command that ran.
     fn tell(&mut self, outcome: &Outcome) {
         self.phase = Phase::Lines;
+        // The next command has a time of its own.
+        self.silent_since = None;
         let message: String;
         let reply = match outcome {
             Outcome::Json(document) => Reply::Json(document),
@@ -71,7 +73,7 @@ impl Program {
                 message = error.to_string();
                 let kind = match error {
                     Error::Forbidden(_) => FailureKind::Forbidden,
-                    Error::Message(_) | Error::Interrupted => FailureKind::Command,
+                    Error::Message(_) => FailureKind::Command,
                 };
                 Reply::Failed { kind, message: &message }
             }
