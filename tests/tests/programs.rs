@@ -218,7 +218,8 @@ fn programs_that_go_away_leave_nothing(machine: Machine) {
     }
     // What is sent whole, with its end, is done whole.
     let mut script = Peer::connect(desk.roost.port(PROGRAMS));
-    script.send(b"login admin password\nvm list\nformat text\nvm list\n");
+    script
+        .send(b"login admin password\nvm list\nsleep 1500ms\nsleep 1500ms\nformat text\nvm list\n");
     script.finish();
     script.expect(b"[{\"id\":1", LIMIT);
     script.expect(b"\"result\":\"ID  NAME", LIMIT);

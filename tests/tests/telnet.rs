@@ -234,6 +234,7 @@ fn wrong_passwords_end_a_connection_and_cost_time(machine: Machine) {
     client.expect("Login incorrect.", LIMIT);
     answer(&mut client, "nobody", "password");
     client.expect("Login incorrect.", LIMIT);
+    let before = Instant::now();
     answer(&mut client, "\x1b]0;x\x07anna", "");
     client.expect("too many wrong passwords", LIMIT);
     client.wait_for_end(LIMIT);
@@ -242,9 +243,8 @@ fn wrong_passwords_end_a_connection_and_cost_time(machine: Machine) {
     assert!(audit.contains("- from 10.0.2.2: login failed"), "{audit}");
     assert!(!audit.contains("nobody"), "what is no name may be a password: {audit}");
     // Three failures: what comes next waits for four seconds, and then is let in.
-    let before = Instant::now();
     log_in(&roost, "anna", "password").close();
-    assert!(before.elapsed() >= Duration::from_secs(3), "{:?}", before.elapsed());
+    assert!(before.elapsed() >= Duration::from_secs(4), "{:?}", before.elapsed());
     roost.power_off();
 }
 
@@ -273,7 +273,8 @@ fn who_guesses_for_long_is_locked_out(machine: Machine) {
 }
 
 fn who_does_nothing_is_logged_out(machine: Machine) {
-    let head = "[telnet]\nidle = \"4s\"\n[login]\ntimeout = \"5s\"";
+    // Long enough for the client to log in on a machine that is busy.
+    let head = "[telnet]\nidle = \"4s\"\n[login]\ntimeout = \"15s\"";
     let mut roost = with_users(machine, head, &[ADMIN]).boot();
     let mut idle = log_in(&roost, "anna", "password");
     let mut silent = Telnet::connect(roost.port(23));
