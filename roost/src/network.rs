@@ -314,16 +314,19 @@ impl Network {
         if HostPort(&mut self.wire).link() == Link::Down {
             return Err("the network link is down: the cable is out".into());
         }
-        let has_address =
-            |own: &Addresses| own.own.iter().any(|(own, _)| own.is_ipv4() == to.is_ipv4());
-        if !has_address(&stack.addresses()) {
+        let own = stack.addresses().own;
+        if !own.iter().any(|(own, _)| own.is_ipv4() == to.is_ipv4()) {
             return Err(no_address(to, &self.config));
+        }
+        // There is nobody on the wire who should answer.
+        if to.is_loopback() || own.iter().any(|(own, _)| *own == to) {
+            return Err(format!("{to} is the host's own address"));
         }
         let now = host::now();
         let sequence = self.echoes.begin(to, now);
-        stack.ping(to, sequence, time(now)).map_err(|_| {
-            format!("{to} cannot be reached: there is no route to it, or too many requests wait")
-        })?;
+        stack
+            .ping(to, sequence, time(now))
+            .map_err(|_| format!("{to} cannot be reached: there is no route to it"))?;
         self.is_touched = true;
         Ok(sequence)
     }

@@ -47,6 +47,8 @@ fn an_address_comes_by_dhcp_and_others_are_reached(machine: Machine) {
     answers(&mut roost, "10.0.2.2", 3);
     answers(&mut roost, "fe80::2", 1);
     assert!(roost.refuse("ping 10.0.2.77 --count 1").contains("10.0.2.77 does not answer"));
+    assert!(roost.refuse("ping 10.0.2.15 --count 1").contains("is the host's own address"));
+    assert!(roost.refuse("ping 2001:db8::1 --count 1").contains("there is no route to it"));
     // One that does not answer holds up no other.
     answers(&mut roost, "10.0.2.2", 1);
     let statistics = roost.json("net stats");

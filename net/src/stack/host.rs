@@ -282,8 +282,11 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// If there is no address of ours for that, or too many requests wait.
+    /// If there is no way there.
     pub fn ping(&mut self, to: IpAddr, sequence: u16, now: Instant) -> Result<(), Error> {
+        if !self.has_way(to) {
+            return Err(Error::Unreachable);
+        }
         let request = (to, sequence);
         let sent = self.ping.send(&self.interface, &mut self.sockets, request, now);
         sent.ok_or(Error::Unreachable)
@@ -331,6 +334,17 @@ impl Stack {
     pub fn listening(&self, listener: ListenerId) -> usize {
         let listener = self.listeners.iter().find(|(id, _)| *id == listener);
         listener.map_or(0, |(_, listener)| listener.listening(&self.sockets))
+    }
+
+    /// Whether an address is on our network, or there is a router for it.
+    fn has_way(&self, to: IpAddr) -> bool {
+        let has_router = match to {
+            IpAddr::V4(_) => self.gateway.is_some(),
+            IpAddr::V6(_) => self.gateway6.is_some(),
+        };
+        let address = to.into();
+        let mut own = self.interface.ip_addrs().iter();
+        has_router || to.is_multicast() || own.any(|own| own.contains_addr(&address))
     }
 
     fn handle(&self, connection: Connection) -> Option<SocketHandle> {

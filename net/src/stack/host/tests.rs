@@ -463,6 +463,24 @@ fn echoes_are_asked_for_and_given() {
 }
 
 #[test]
+fn an_echo_is_not_asked_for_where_no_way_leads() {
+    let mut world = World::new(1);
+    let now = world.now;
+    let mut ping = |to: &str| world.stack.ping(to.parse().unwrap(), 1, now);
+    for to in ["10.0.1.255", "8.8.8.8", "2001:db8::1", "0.0.0.0"] {
+        assert_eq!(ping(to), Err(Error::Unreachable), "{to}");
+    }
+    for to in ["10.0.0.2", "10.0.0.255", "fe80::1", "ff02::1"] {
+        assert_eq!(ping(to), Ok(()), "{to}");
+    }
+    let config = Ipv4Config::Static { address: SERVER, prefix: 24, gateway: Some(CLIENT) };
+    let config = StackConfig { ipv4: config, ipv6: Ipv6Config::LinkLocal };
+    let mut stack = Stack::new(&config, &mut world.card, 7, now).unwrap();
+    assert_eq!(stack.ping(Ipv4Addr::new(8, 8, 8, 8).into(), 1, now), Ok(()));
+    assert_eq!(stack.ping(IpAddr::V6(Ipv6Addr::LOCALHOST), 1, now), Err(Error::Unreachable));
+}
+
+#[test]
 fn an_echo_of_nobody_holds_up_no_other() {
     let mut world = World::new(1);
     let nobody = Ipv4Addr::new(10, 0, 0, 99);
