@@ -1,6 +1,6 @@
 //! Which VM a word means. Ids and names are accepted wherever a VM is named.
 
-use crate::access::User;
+use crate::access::{Role, User};
 use crate::amount;
 use crate::error::Error;
 use crate::host::{Host, VmId, VmSummary};
@@ -21,16 +21,20 @@ pub(crate) fn resolve(user: &User, host: &dyn Host, word: &str) -> Result<VmSumm
         .or_else(|| vms.iter().position(|vm| vm.name == word));
     match found {
         Some(index) => Ok(vms.swap_remove(index)),
-        None => Err(missing(&vms, word, id)),
+        None => Err(missing(user, &vms, word, id)),
     }
 }
 
-fn missing(vms: &[VmSummary], word: &str, id: Option<VmId>) -> Error {
+fn missing(user: &User, vms: &[VmSummary], word: &str, id: Option<VmId>) -> Error {
     let what = if id.is_some() { word.to_string() } else { format!("'{word}'") };
     if vms.is_empty() {
-        return Error::new(format!(
-            "no VM {what}: there is none yet; 'vm create CONFIG' makes one"
-        ));
+        return Error::new(match user.role {
+            None => format!("no VM {what}: there is none that you may look at"),
+            Some(Role::Viewer) => format!("no VM {what}: there is none yet"),
+            Some(Role::Operator | Role::Admin) => {
+                format!("no VM {what}: there is none yet; 'vm create CONFIG' makes one")
+            }
+        });
     }
     let mut names: Vec<String> = vms
         .iter()

@@ -117,6 +117,14 @@ fn a_grant_is_for_one_vm_and_others_do_not_exist() {
 }
 
 #[test]
+fn who_may_look_at_no_vm_is_not_told_to_make_one() {
+    let said = |role| answer(&mut terminal(role, &[("db", Role::Operator)]), "vm info 1");
+    assert_eq!(said(None), "error: no VM 1: there is none that you may look at\n");
+    let mut viewer = user::User::remote(FakeHost::new(), person(Some(Role::Viewer), &[]));
+    assert_eq!(answer(&mut viewer, "vm info 1"), "error: no VM 1: there is none yet\n");
+}
+
+#[test]
 fn the_higher_of_two_roles_counts() {
     let mut both = terminal(Some(Role::Viewer), &[("web", Role::Operator)]);
     assert_eq!(answer(&mut both, "vm start web"), "");
