@@ -218,7 +218,24 @@ impl Reader<'_> {
 
     /// What concerns more than one value.
     fn check(&self, table: &DeTable<'_>) -> Result<(), ConfigError> {
-        let HostConfig { management, users, networks, .. } = &self.config;
+        let HostConfig { management, telnet, programs, metrics, users, networks, .. } =
+            &self.config;
+        let section_at = |section: &str| {
+            let found = table.iter().find(|(key, _)| key.get_ref() == section);
+            found.map(|(key, _)| key.span().start)
+        };
+        let ports =
+            [("telnet", telnet.port), ("programs", programs.port), ("metrics", metrics.port)];
+        for (index, (section, port)) in ports.into_iter().enumerate() {
+            let mut before = ports.into_iter().take(index);
+            let Some((other, _)) = before.find(|(_, other)| other.is_some() && *other == port)
+            else {
+                continue;
+            };
+            let at = section_at(section).or_else(|| section_at(other)).unwrap_or(0);
+            let problem = format!("found {}, which is that of [{other}]", port.unwrap_or(0));
+            return Err(self.document.error(at, &format!("{section}.port"), problem));
+        }
         for (index, user) in users.iter().enumerate() {
             if users.iter().take(index).any(|other| other.name == user.name) {
                 let problem = format!("found '{}' twice, allowed once", user.name);
@@ -257,10 +274,7 @@ impl Reader<'_> {
             }
         }
         let Some(name) = &management.network else { return Ok(()) };
-        let at = table
-            .iter()
-            .find(|(key, _)| key.get_ref() == "management")
-            .map_or(0, |(key, _)| key.span().start);
+        let at = section_at("management").unwrap_or(0);
         match networks.iter().find(|network| network.name == *name).map(|network| network.kind) {
             Some(NetworkKind::HostOnly | NetworkKind::Bridged) => Ok(()),
             Some(NetworkKind::Isolated | NetworkKind::Nat) => {

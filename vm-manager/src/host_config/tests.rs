@@ -161,6 +161,20 @@ fn names_are_of_one() {
 }
 
 #[test]
+fn two_ports_are_not_the_same() {
+    assert_eq!(
+        error("\n[metrics]\nport = 23"),
+        "host.toml:2: metrics.port: found 23, which is that of [telnet]"
+    );
+    assert_eq!(
+        error("[telnet]\nport = 2324"),
+        "host.toml:1: programs.port: found 2324, which is that of [telnet]"
+    );
+    assert!(parse("[telnet]\nport = 0\n[programs]\nport = 0\n[metrics]\nport = 0").is_ok());
+    assert!(parse("[telnet]\nport = 2324\n[programs]\nport = 23").is_ok());
+}
+
+#[test]
 fn subnets_do_not_overlap() {
     let network = |name: &str, subnet: &str| {
         format!("[[network]]\nname = \"{name}\"\nkind = \"nat\"\nsubnet = \"{subnet}\"\n")
