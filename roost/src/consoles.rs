@@ -10,6 +10,8 @@ use hv_core::host;
 use hv_core::time::Instant;
 use vm_manager::host_config::HostConfig;
 
+/// How many VMs can have one: a stack has sixteen, of which three are the host's own.
+pub(crate) const MOST: usize = 12;
 /// How long the connections of a VM that is gone have to be told so.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 

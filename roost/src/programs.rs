@@ -89,8 +89,8 @@ impl Programs {
                 log::info!("programs are listened to on port {port}");
                 self.listener = Some(listener);
             }
-            Err(error) => {
-                log::error!("programs cannot be listened to on port {port}: {error:?}");
+            Err(_) => {
+                log::error!("programs cannot be listened to on port {port}: it is taken");
                 self.port = None;
             }
         }

@@ -122,8 +122,9 @@ impl Remote {
                 log::info!("{} on port {port}", self.purpose);
                 self.listener = Some(listener);
             }
-            Err(error) => {
-                log::error!("no {} on port {port}: {error:?}", self.purpose);
+            Err(_) => {
+                let purpose = self.purpose;
+                log::error!("no {purpose} on port {port}: it is taken, or there are too many");
                 self.port = None;
             }
         }

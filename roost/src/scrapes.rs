@@ -86,8 +86,8 @@ impl Scrapes {
                 log::info!("metrics are on port {port}");
                 self.listener = Some(listener);
             }
-            Err(error) => {
-                log::error!("metrics cannot be on port {port}: {error:?}");
+            Err(_) => {
+                log::error!("metrics cannot be on port {port}: it is taken");
                 self.port = None;
             }
         }

@@ -279,6 +279,11 @@ fn a_console_is_at_the_desk(machine: Machine) {
     desk.succeed(&["vm", "create", "desk", "console.port=2301"]);
     let mut telnet = Telnet::connect(desk.roost.port(CONSOLE));
     telnet.expect("login: ", LIMIT);
+    for port in 2401..2412 {
+        desk.roost.succeed(&format!("vm create hello --name of-{port} console.port={port}"));
+    }
+    let error = desk.roost.refuse("vm create hello console.port=2412");
+    assert!(error.contains("12 consoles have a port"), "{error}");
     desk.roost.power_off();
 }
 

@@ -39,6 +39,10 @@ impl Services {
     pub(super) fn check_console_port(&self, config: &VmConfig) -> Result<(), Error> {
         let Some(port) = config.console_port else { return Ok(()) };
         match consoles::owner(&self.bundles.host_config().0, port) {
+            None if self.console_ports().count() >= consoles::MOST => Err(Error::new(format!(
+                "console.port: {} consoles have a port of their own, and there cannot be more",
+                consoles::MOST
+            ))),
             None => Ok(()),
             Some(section) => Err(Error::new(format!(
                 "console.port: {port} is that of [{section}] in host.toml; give another one with console.port=N"
