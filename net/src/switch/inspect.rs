@@ -21,7 +21,9 @@ const TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 const UDP: u8 = 17;
 const ICMPV6: u8 = 58;
 const DHCP_SERVER: u16 = 67;
+const DHCP_CLIENT: u16 = 68;
 const DHCPV6_SERVER: u16 = 547;
+const DHCPV6_CLIENT: u16 = 546;
 
 /// Addresses of a frame (IEEE 802.3).
 pub(super) fn addresses(head: &[u8]) -> Option<(MacAddr, MacAddr)> {
@@ -94,13 +96,23 @@ fn ipv4(packet: &[u8]) -> Option<Says> {
     let is_first_piece = be16(packet, 6)? & 0x1fff == 0;
     if byte(packet, 9)? == UDP && is_first_piece {
         // A first piece without the ports cannot be judged.
-        let Some(port) = be16(packet, header) else { return Some(Says::Hidden) };
-        if port == DHCP_SERVER {
+        let Some(ports) = ports(packet, header) else { return Some(Says::Hidden) };
+        if is_of_server(ports, DHCP_SERVER, DHCP_CLIENT) {
             return Some(Says::Server);
         }
     }
     // A guest that asks for an address has none (RFC 2131).
     Some(if sender.is_unspecified() { Says::Nothing } else { v4_sender(sender) })
+}
+
+/// Where a datagram comes from, and where it goes.
+fn ports(packet: &[u8], at: usize) -> Option<[u16; 2]> {
+    Some([be16(packet, at)?, be16(packet, at.checked_add(2)?)?])
+}
+
+/// Whether only a DHCP server would send it. Many clients look at their own port only (RFC 7610, 5), so it counts as well.
+fn is_of_server([source, destination]: [u16; 2], server: u16, client: u16) -> bool {
+    source == server || destination == client
 }
 
 /// RFC 8200.
@@ -125,7 +137,7 @@ fn ipv6(packet: &[u8], source: MacAddr) -> Option<Says> {
     if !is_later_piece {
         let says = match next {
             ICMPV6 => discovery(packet.get(at..)?, source)?,
-            UDP if be16(packet, at)? == DHCPV6_SERVER => Says::Server,
+            UDP if is_of_server(ports(packet, at)?, DHCPV6_SERVER, DHCPV6_CLIENT) => Says::Server,
             _ => Says::Nothing,
         };
         if at != FIXED && says != Says::Nothing {

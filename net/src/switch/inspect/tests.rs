@@ -58,13 +58,17 @@ fn an_ipv4_packet_is_its_senders_unless_it_is_a_dhcp_servers() {
     assert_eq!(says(IPV4, &v4_packet(V4, UDP, 0, &server)), Says::Server);
     assert_eq!(says(IPV4, &v4_packet(V4, UDP, 0x2000, &server)), Says::Server);
     assert_eq!(says(IPV4, &v4_packet(V4, UDP, 5, &server)), Says::Sender(V4.into()));
+    // Clients look at their own port only, wherever an answer comes from.
+    assert_eq!(says(IPV4, &v4_packet(V4, UDP, 0, &[16, 0, 0, 68])), Says::Server);
+    assert_eq!(says(IPV4, &v4_packet(V4, UDP, 0, &[0, 68, 0, 68])), Says::Server);
     assert_eq!(says(IPV4, &v4_packet(V4, UDP, 0, &[0])), Says::Hidden);
+    assert_eq!(says(IPV4, &v4_packet(V4, UDP, 0x2000, &[16, 0, 0])), Says::Hidden);
     assert_eq!(says(IPV4, &v4_packet(Ipv4Addr::LOCALHOST, 6, 0, &[])), Says::Malformed);
 }
 
 #[test]
 fn options_do_not_hide_a_dhcp_server() {
-    let mut packet = v4_packet(V4, UDP, 0, &[1, 1, 1, 1, 0, 67]);
+    let mut packet = v4_packet(V4, UDP, 0, &[1, 1, 1, 1, 0, 67, 0, 68]);
     packet[0] = 0x46;
     assert_eq!(says(IPV4, &packet), Says::Server);
     packet[0] = 0x44;
@@ -105,6 +109,7 @@ fn routers_and_servers_are_told() {
         assert_eq!(says(IPV6, &v6_packet(V6, ICMPV6, &[kind; 24])), Says::Server);
     }
     assert_eq!(says(IPV6, &v6_packet(V6, UDP, &[2, 35, 2, 34])), Says::Server);
+    assert_eq!(says(IPV6, &v6_packet(V6, UDP, &[16, 0, 2, 34])), Says::Server);
     assert_eq!(says(IPV6, &v6_packet(V6, UDP, &[2, 34, 2, 35])), Says::Sender(V6.into()));
 }
 
