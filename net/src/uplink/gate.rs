@@ -60,8 +60,8 @@ pub struct Dhcp {
 pub enum Way {
     /// It is for Roost's stack.
     Local,
-    /// Its packet goes outside. A guest that had another address before has that no more.
-    Outside(Option<Ipv4Addr>),
+    /// Its packet goes outside. What was begun with these addresses has ended: their guests have them no more.
+    Outside([Option<Ipv4Addr>; 2]),
     /// It was for the DHCP server.
     Dhcp(Dhcp),
     /// It goes nowhere.
@@ -188,14 +188,29 @@ impl Gate {
         if self.contains(packet.destination) && packet.destination != self.config.address {
             return Way::Nowhere;
         }
-        if !self.stations.contains_key(&head.source) && self.stations.len() >= MOST_STATIONS {
-            let oldest = self.stations.iter().min_by_key(|(_, (_, used))| *used);
-            if let Some(oldest) = oldest.map(|(mac, _)| *mac) {
-                self.stations.remove(&oldest);
-            }
+        if let Some((address, used)) = self.stations.get_mut(&head.source)
+            && *address == packet.source
+        {
+            *used = now;
+            return Way::Outside([None; 2]);
         }
+        let gone = self.make_room(head.source, packet.source);
         let before = self.stations.insert(head.source, (packet.source, now));
-        let before = before.map(|(address, _)| address).filter(|before| *before != packet.source);
-        Way::Outside(before)
+        Way::Outside([gone, before.map(|(address, _)| address)])
+    }
+
+    /// Forgets whoever had the address before `mac`, whom its answers would go to, or the one that was silent longest if there is
+    /// no room for another one. Returns the address that is not a guest's any more.
+    fn make_room(&mut self, mac: MacAddr, address: Ipv4Addr) -> Option<Ipv4Addr> {
+        let mut others = self.stations.iter().filter(|(other, _)| **other != mac);
+        let mut gone = others.find(|(_, (other, _))| *other == address);
+        if gone.is_none()
+            && !self.stations.contains_key(&mac)
+            && self.stations.len() >= MOST_STATIONS
+        {
+            gone = self.stations.iter().min_by_key(|(_, (_, used))| *used);
+        }
+        let gone = gone.map(|(mac, _)| *mac)?;
+        self.stations.remove(&gone).map(|(address, _)| address)
     }
 }

@@ -30,8 +30,8 @@ pub(super) struct Gateway {
 pub(super) enum Goes {
     /// It is for the stack.
     Local,
-    /// Its packet goes outside. The guest had this address before, which is not its any more.
-    Outside(Option<Ipv4Addr>),
+    /// Its packet goes outside. These addresses are no guest's any more.
+    Outside([Option<Ipv4Addr>; 2]),
     /// It goes nowhere, or has been answered.
     Nowhere,
 }
@@ -86,7 +86,7 @@ impl Gateway {
         match self.gate.receive(bytes, now) {
             Way::Local => Goes::Local,
             Way::Nowhere => Goes::Nowhere,
-            Way::Outside(before) => Goes::Outside(before),
+            Way::Outside(gone) => Goes::Outside(gone),
             Way::Dhcp(dhcp) => {
                 self.lease(&dhcp);
                 if let Some(answer) = &dhcp.answer {

@@ -109,10 +109,8 @@ impl Wire {
             match gateway.judge(bytes, now) {
                 Goes::Local => return Some(len),
                 Goes::Nowhere => {}
-                Goes::Outside(before) => {
-                    if let Some(before) = before {
-                        self.router.forget(before);
-                    }
+                Goes::Outside(gone) => {
+                    gone.into_iter().flatten().for_each(|gone| self.router.forget(gone));
                     let (seat, card) = (&self.seat, &mut self.card);
                     let random = self.random.number();
                     self.router.outward(bytes, random, now, |frame| send(seat, card, frame));

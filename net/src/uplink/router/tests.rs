@@ -26,6 +26,10 @@ const fn ip(a: u8, b: u8, c: u8, d: u8) -> Ipv4Addr {
     Ipv4Addr::new(a, b, c, d)
 }
 
+fn station(number: u8) -> MacAddr {
+    MacAddr([2, 0, 0, 0, 1, number])
+}
+
 fn gate(outward: Outward) -> Gate {
     Gate::new(GateConfig { mac: GATE, address: GATE_ADDRESS, prefix: 24, outward }).unwrap()
 }
@@ -64,7 +68,7 @@ fn answer_arp(router: &mut Router, from: End, now: Instant) -> Vec<Vec<u8>> {
 fn a_packet_waits_until_the_next_hop_is_known_and_its_answer_finds_the_way_back() {
     let (mut gate, mut router) = (gate(Outward::Routed), router());
     let frame = to(SERVER.address, SERVER.port);
-    assert_eq!(gate.receive(&frame, NOW), Way::Outside(None));
+    assert_eq!(gate.receive(&frame, NOW), Way::Outside([None; 2]));
     let asked = outward(&mut router, &frame, NOW);
     assert_eq!(asked.len(), 1);
     assert_eq!(frame::arp_sender(&asked[0]), Some((OUTSIDE.address, OUTSIDE.mac)));
@@ -126,7 +130,7 @@ fn guests_reach_nothing_of_roosts() {
 fn queries_for_names_go_to_the_server_outside() {
     let (mut gate, mut router) = (gate(Outward::Routed), router());
     let frame = to(GATE_ADDRESS, 53);
-    assert_eq!(gate.receive(&frame, NOW), Way::Outside(None));
+    assert_eq!(gate.receive(&frame, NOW), Way::Outside([None; 2]));
     outward(&mut router, &frame, NOW);
     let sent = answer_arp(&mut router, End { address: ip(10, 0, 2, 3), ..SERVER }, NOW);
     let Carries::Ipv4(packet) = frame::read(&sent[0]).unwrap().carries else { panic!() };
@@ -145,11 +149,46 @@ fn a_host_only_network_has_no_way_out() {
 fn a_guest_goes_outside_with_one_address_at_a_time() {
     let mut gate = gate(Outward::Routed);
     let with = |address| udp(End { address, ..GUEST }, End { mac: GATE, ..SERVER }, b"x");
-    assert_eq!(gate.receive(&with(GUEST.address), NOW), Way::Outside(None));
+    assert_eq!(gate.receive(&with(GUEST.address), NOW), Way::Outside([None; 2]));
     let other = ip(192, 168, 76, 6);
-    assert_eq!(gate.receive(&with(other), NOW), Way::Outside(Some(GUEST.address)));
+    assert_eq!(gate.receive(&with(other), NOW), Way::Outside([None, Some(GUEST.address)]));
     assert!(!gate.address(GUEST.address, &mut [0; 60]));
     assert!(gate.address(other, &mut [0; 60]));
+}
+
+#[test]
+fn answers_are_for_the_guest_that_has_the_address_now() {
+    for (first, then) in [(3, 4), (4, 3)].map(|(a, b)| (station(a), station(b))) {
+        let mut gate = gate(Outward::Routed);
+        let from =
+            |mac, address| udp(End { mac, address, ..GUEST }, End { mac: GATE, ..SERVER }, b"x");
+        assert_eq!(gate.receive(&from(first, GUEST.address), NOW), Way::Outside([None; 2]));
+        let other = ip(192, 168, 76, 6);
+        assert_eq!(gate.receive(&from(then, other), NOW), Way::Outside([None; 2]));
+        // The first one is gone; what it had begun is not the other one's.
+        let gone = Way::Outside([Some(GUEST.address), Some(other)]);
+        assert_eq!(gate.receive(&from(then, GUEST.address), NOW), gone);
+        let mut answer = [0; 60];
+        assert!(gate.address(GUEST.address, &mut answer));
+        assert_eq!(frame::read(&answer).unwrap().destination, then);
+        assert_eq!(gate.receive(&from(then, GUEST.address), NOW), Way::Outside([None; 2]));
+    }
+}
+
+#[test]
+fn what_a_guest_had_begun_is_forgotten_when_there_is_no_room_for_it() {
+    let mut gate = gate(Outward::Routed);
+    let address = |number: u8| ip(192, 168, 76, 10 + number);
+    let from = |number| {
+        let end = End { mac: station(number), address: address(number), ..GUEST };
+        udp(end, End { mac: GATE, ..SERVER }, b"x")
+    };
+    for number in 0..64 {
+        let now = NOW + Duration::from_secs(number.into());
+        assert_eq!(gate.receive(&from(number), now), Way::Outside([None; 2]));
+    }
+    let later = NOW + Duration::from_secs(100);
+    assert_eq!(gate.receive(&from(64), later), Way::Outside([Some(address(0)), None]));
 }
 
 #[test]
