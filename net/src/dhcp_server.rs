@@ -196,8 +196,9 @@ impl DhcpServer {
 
     fn discover(&mut self, mac: MacAddr, request: &DhcpRepr<'_>, now: Instant) -> Outcome {
         let Some(address) = self.choose(mac, request.requested_ip, now) else { return IGNORED };
-        let is_leased = self.own(mac, now) == Some(address);
-        if !is_leased {
+        // A lease that has ended stays until that was told.
+        let is_leased = |lease: &Lease| lease.mac == mac && lease.state == State::Leased;
+        if !self.leases.get(&address).is_some_and(is_leased) {
             let lease = Lease { mac, state: State::Offered, until: now + OFFER };
             self.leases.insert(address, lease);
         }
@@ -271,7 +272,9 @@ impl DhcpServer {
             && Some(address) != self.config.gateway;
         is_given
             && self.leases.get(&address).is_none_or(|lease| {
-                lease.until <= now || (lease.mac == mac && lease.state != State::Declined)
+                // Others get what was a client's when `expire` has told that it is no longer.
+                let is_over = lease.until <= now && lease.state != State::Leased;
+                is_over || (lease.mac == mac && lease.state != State::Declined)
             })
     }
 

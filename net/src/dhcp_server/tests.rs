@@ -136,6 +136,19 @@ fn what_another_has_is_refused() {
 }
 
 #[test]
+fn a_lease_that_has_ended_is_nobody_elses_until_that_was_told() {
+    let mut server = server();
+    ask(&mut server, Kind::Request, 1, Some(3), NOW);
+    let later = NOW + LEASE;
+    assert_eq!(ask(&mut server, Kind::Request, 2, Some(3), later).1, Change::None);
+    // Not even if its client asks, and then does not take it.
+    ask(&mut server, Kind::Discover, 1, Some(3), later);
+    assert_eq!(server.expire(later), [address(3)]);
+    let lease = ask(&mut server, Kind::Request, 2, Some(3), later);
+    assert_eq!(lease.1, Change::Leased(address(3)));
+}
+
+#[test]
 fn one_station_gets_one_address_and_cannot_ask_for_others() {
     let mut server = server();
     for number in 2..=5 {
