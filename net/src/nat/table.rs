@@ -142,9 +142,18 @@ impl Table {
         self.retain(|entry| entry.until > now);
     }
 
-    /// Forgets what a guest has.
+    /// Forgets what a guest has. A guest decides how often, so nobody else's connections are looked at.
     pub(super) fn forget(&mut self, guest: Ipv4Addr) {
-        self.retain(|entry| entry.inside.guest.0 != guest);
+        const FIRST: (Ipv4Addr, u16) = (Ipv4Addr::UNSPECIFIED, 0);
+        const LAST: (Ipv4Addr, u16) = (Ipv4Addr::BROADCAST, u16::MAX);
+        for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::Echo] {
+            let first = Inside { protocol, guest: (guest, 0), meant: FIRST };
+            let last = Inside { protocol, guest: (guest, u16::MAX), meant: LAST };
+            let its = self.by_inside.range(first..=last).map(|(_, outside)| *outside);
+            for outside in its.collect::<alloc::vec::Vec<_>>() {
+                self.remove(&outside);
+            }
+        }
     }
 
     /// Forgets everything.

@@ -263,6 +263,29 @@ fn a_guest_that_opens_everything_leaves_room_for_others() {
 }
 
 #[test]
+fn what_is_forgotten_is_one_guests() {
+    let mut nat = nat();
+    let others = [GUEST.to_bits() - 1, GUEST.to_bits() + 1].map(Ipv4Addr::from_bits);
+    for guest in [others[0], GUEST, others[1]] {
+        for port in [0, 1, u16::MAX] {
+            let packets = [
+                udp((guest, port), (REMOTE, u16::MAX), b""),
+                tcp((guest, port), (REMOTE, 0), SYN),
+                echo(8, guest, REMOTE, port),
+            ];
+            for (mut packet, number) in packets.into_iter().zip(1..) {
+                let random = u32::from(port) + guest.to_bits() + number;
+                assert_eq!(nat.outbound(&mut packet, random, NOW), Verdict::Send(REMOTE));
+            }
+        }
+    }
+    nat.forget(GUEST);
+    assert_eq!(nat.connections(), 18);
+    others.into_iter().for_each(|guest| nat.forget(guest));
+    assert_eq!(nat.connections(), 0);
+}
+
+#[test]
 fn another_address_outside_ends_all_connections() {
     let mut nat = nat();
     let mut packet = udp((GUEST, 9999), (REMOTE, 53), b"");
