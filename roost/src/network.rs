@@ -129,7 +129,8 @@ impl Network {
             Forbidden::new(IpAddr::V4(address), bits)
         });
         let router = Router::new(forbidden.collect());
-        let mut wire = Wire { card, bridge, seat, gateways, router, random: Random::new() };
+        let mut wire =
+            Wire { card, bridge, seat, gateways, router, random: Random::new(), has_more: false };
         let is_possible = has_seat && (wire.card.is_some() || !matches!(wire.seat, Seat::Card));
         let stack = is_possible.then(|| layout::host_stack(&mut wire, &config.management, seed));
         let (stack, note) = match stack.transpose() {
@@ -214,10 +215,12 @@ impl Network {
             let port = &mut GatewayPort(&mut self.wire, index);
             polled = both(polled, stack.poll(port, CHUNK, time(now)));
         }
-        match self.wire.pump(CHUNK) {
+        let pumped = match self.wire.pump(CHUNK) {
             Moved::All => polled,
             Moved::Some => Polled::More,
-        }
+            Moved::Full => both(polled, Polled::Until(time(now + POLLING))),
+        };
+        if core::mem::take(&mut self.wire.has_more) { Polled::More } else { pumped }
     }
 
     /// Takes what has come for the host itself.

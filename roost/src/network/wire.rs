@@ -35,6 +35,8 @@ pub(super) struct Wire {
     pub(super) gateways: Vec<Gateway>,
     pub(super) router: Router,
     pub(super) random: Random,
+    /// Whether frames were left where they are, to be moved soon: nobody rings for them again.
+    pub(super) has_more: bool,
 }
 
 /// Whether all was moved.
@@ -43,6 +45,8 @@ pub(super) enum Moved {
     All,
     /// There may be more.
     Some,
+    /// There may be more when the card has sent what it was given, of which it does not tell.
+    Full,
 }
 
 impl Wire {
@@ -67,6 +71,7 @@ impl Wire {
                 return Some(len);
             }
         }
+        self.has_more = true;
         None
     }
 
@@ -117,6 +122,7 @@ impl Wire {
                 }
             }
         }
+        self.has_more = true;
         None
     }
 
@@ -140,7 +146,8 @@ impl Wire {
         for _ in 0..budget {
             // Without room for it, a frame stays where it is.
             if !card.can_send() {
-                return moved;
+                let is_up = card.link() == Link::Up;
+                return if is_up && moved == Moved::All { Moved::Full } else { moved };
             }
             let Some(len) = bridge.receive(&mut frame) else { return moved };
             let _ = card.send(frame.get(..len).unwrap_or_default());
