@@ -248,7 +248,10 @@ impl Network {
         let mac = HostPort(&mut self.wire).mac();
         let is_outside = !matches!(self.wire.seat, Seat::Gateway(_));
         if let Some(bridged) = &self.bridged {
-            let now: Vec<IpAddr> = addresses.own.iter().map(|(own, _)| *own).collect();
+            let own = addresses.own.iter().map(|(own, _)| *own);
+            // Who says that he is the router gets what everybody sends elsewhere.
+            let routers = [addresses.gateway.map(IpAddr::V4), addresses.gateway6.map(IpAddr::V6)];
+            let now: Vec<IpAddr> = own.chain(routers.into_iter().flatten()).collect();
             bridged.reserve(&now, &self.reserved);
             self.reserved = now;
         }

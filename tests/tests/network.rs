@@ -224,7 +224,16 @@ fn a_bridged_guest_is_on_the_cards_network_and_kept_from_the_host(machine: Machi
     roost.does("guest", &format!("wget -q -O /tmp/got http://10.0.2.2:{port}/"));
     roost.does("guest", "[ $(wc -c </tmp/got) = 10240 ]");
     roost.does("guest", "! ping -c 1 -W 2 10.0.2.15");
-    // Nor can it take the host's address.
+    // Nor can it take the address of the router, which others would send to, or the host's.
+    let refused = |roost: &mut Roost| {
+        let switch = roost.json("net switch nat").to_string();
+        switch.contains(r#""name":"address""#)
+    };
+    assert!(!refused(&mut roost));
+    roost.does("guest", "ip addr add 10.0.2.2/32 dev eth0");
+    roost.does("guest", "arping -U -c 2 -I eth0 -s 10.0.2.2 10.0.2.2");
+    roost.does("guest", "ip addr del 10.0.2.2/32 dev eth0");
+    assert!(refused(&mut roost));
     roost.does(
         "guest",
         "ip addr add 10.0.2.15/24 dev eth0 && ! ping -c 1 -W 2 -I 10.0.2.15 10.0.2.2",
