@@ -129,6 +129,9 @@ impl Network {
             Forbidden::new(IpAddr::V4(address), bits)
         });
         let router = Router::new(forbidden.collect());
+        if let Seat::Gateway(index) = seat {
+            notes.extend(layout::without_outside(&gateways, index));
+        }
         let mut wire =
             Wire { card, bridge, seat, gateways, router, random: Random::new(), has_more: false };
         let is_possible = has_seat && (wire.card.is_some() || !matches!(wire.seat, Seat::Card));

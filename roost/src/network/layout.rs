@@ -79,6 +79,17 @@ pub(super) fn seat(
     Ok(Seat::Port(Plain::new(port), card.mac()))
 }
 
+/// What is to be said of networks of kind nat when the host's stack is on the port of another one, and not outside.
+pub(super) fn without_outside(gateways: &[Gateway], seat: usize) -> Vec<String> {
+    let name = |gateway: &Gateway| gateway.network.config().name.clone();
+    let Some(own) = gateways.get(seat).map(name) else { return Vec::new() };
+    let is_nat = |gateway: &&Gateway| gateway.network.config().kind == NetworkKind::Nat;
+    let note = |gateway| {
+        format!("network '{}' leads nowhere: Roost's only address is on '{own}'", name(gateway))
+    };
+    gateways.iter().filter(is_nat).map(note).collect()
+}
+
 /// The host's own stack.
 pub(super) fn host_stack(
     wire: &mut Wire,
