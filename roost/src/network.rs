@@ -278,6 +278,8 @@ impl Network {
     fn rest(&mut self, until: Instant, now: Instant) -> Instant {
         let uses_card = self.wire.uses_card();
         let Some(card) = self.wire.card.as_mut().filter(|_| uses_card) else { return until };
+        // What a stack still wants at once waits for room in the card, which never tells of that.
+        let until = if until <= now { now + POLLING } else { until };
         match (card.notice(), card.rest()) {
             (_, false) => now,
             (Notice::Interrupt, true) => until,
