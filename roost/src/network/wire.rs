@@ -247,3 +247,58 @@ impl Card for GatewayPort<'_> {
         self.0.receive_at(self.1, frame)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::networks::{self, Request};
+    use alloc::string::ToString;
+    use alloc::sync::Arc;
+    use alloc::vec;
+    use core::net::Ipv4Addr;
+    use vm_manager::host_config::{NetworkConfig, NetworkKind, Prefix};
+    use vm_manager::sink::Bell;
+
+    struct Silent;
+
+    impl Bell for Silent {
+        fn ring(&self) {}
+    }
+
+    #[test]
+    fn what_is_left_for_later_is_told() {
+        const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
+        networks::set_up(&[NetworkConfig {
+            name: "nat".to_string(),
+            kind: NetworkKind::Nat,
+            subnet: Some(Prefix { address: Ipv4Addr::new(10, 9, 0, 0), bits: 24 }),
+            dns: None,
+            are_guests_apart: false,
+            line: 1,
+        }]);
+        let network = networks::get().find("nat").unwrap();
+        let bell: Arc<dyn Bell> = Arc::new(Silent);
+        let gateway = Gateway::new(network, MAC, &bell).unwrap().unwrap();
+        let mut wire = Wire {
+            card: None,
+            bridge: None,
+            seat: Seat::Card,
+            gateways: vec![gateway],
+            router: Router::new(Vec::new()),
+            random: Random::new(),
+            has_more: false,
+        };
+        let guest = Plain::new(network.attach(Request::open("guest"), bell).unwrap());
+        // To elsewhere, from an address that is none of the network's.
+        let mut frame = [0; 60];
+        frame[..6].copy_from_slice(&MAC.0);
+        frame[6] = 2;
+        frame[12..15].copy_from_slice(&[8, 0, 0x45]);
+        let mut buf = [0; FRAME_BYTES];
+        for (count, has_more) in [(MOST_AT_ONCE + 1, true), (0, false), (1, false)] {
+            (0..count).for_each(|_| guest.send(&frame));
+            assert_eq!(wire.receive_at(0, &mut buf), None);
+            assert_eq!(core::mem::take(&mut wire.has_more), has_more, "{count}");
+        }
+    }
+}
