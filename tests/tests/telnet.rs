@@ -109,7 +109,8 @@ fn a_guest_is_made_and_typed_to_from_afar(machine: Machine) {
     client.expect("42th", LIMIT);
     client.expect("# ", LIMIT);
     // Ctrl-C is the guest's, as a key and as telnet's own command.
-    client.send_line("echo be''gun; sleep 1000");
+    // The shell itself misses it between two commands: what says that it has begun must be what is to be ended.
+    client.send_line("sh -c \"echo be''gun; exec sleep 1000\"");
     client.expect("begun", LIMIT);
     client.command("send ip");
     client.expect("# ", LIMIT);
