@@ -284,6 +284,23 @@ fn a_connection_that_does_not_end_soon_makes_room_when_no_socket_listens() {
     assert_eq!(world.stack.listening(world.listener), 1);
 }
 
+#[test]
+fn a_connection_that_both_sides_have_closed_was_not_given_up() {
+    let mut world = World::new(2);
+    let (handle, connection) = world.connect(SERVER.into());
+    let now = world.now;
+    world.stack.close(connection, now);
+    world.until(|world| (world.client.socket(handle).state() == State::CloseWait).then_some(()));
+    world.client.socket(handle).close();
+    // It is in TIME-WAIT for ten seconds.
+    for _ in 0..2 {
+        let end = world.now + Duration::from_secs(8);
+        world.until(|world| (world.now >= end).then_some(()));
+    }
+    assert_eq!(world.stack.listening(world.listener), 2);
+    assert_eq!(world.stack.counters().given_up, 0);
+}
+
 /// A SYN of somebody who does not exist.
 fn syn(number: u32) -> Vec<u8> {
     use smoltcp::phy::ChecksumCapabilities;
