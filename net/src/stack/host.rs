@@ -338,6 +338,10 @@ impl Stack {
 
     /// Whether an address is on our network, or there is a router for it.
     fn has_way(&self, to: IpAddr) -> bool {
+        // smoltcp asserts that nobody sends to `::`, whatever routers there are.
+        if to.is_unspecified() {
+            return false;
+        }
         let has_router = match to {
             IpAddr::V4(_) => self.gateway.is_some(),
             IpAddr::V6(_) => self.gateway6.is_some(),

@@ -490,11 +490,17 @@ fn an_echo_is_not_asked_for_where_no_way_leads() {
     for to in ["10.0.0.2", "10.0.0.255", "fe80::1", "ff02::1"] {
         assert_eq!(ping(to), Ok(()), "{to}");
     }
-    let config = Ipv4Config::Static { address: SERVER, prefix: 24, gateway: Some(CLIENT) };
-    let config = StackConfig { ipv4: config, ipv6: Ipv6Config::LinkLocal };
+    let ipv4 = Ipv4Config::Static { address: SERVER, prefix: 24, gateway: Some(CLIENT) };
+    let config = StackConfig { ipv4, ipv6: Ipv6Config::LinkLocal };
     let mut stack = Stack::new(&config, &mut world.card, 7, now).unwrap();
     assert_eq!(stack.ping(Ipv4Addr::new(8, 8, 8, 8).into(), 1, now), Ok(()));
     assert_eq!(stack.ping(IpAddr::V6(Ipv6Addr::LOCALHOST), 1, now), Err(Error::Unreachable));
+    let (address, gateway) = ("fd00::1".parse().unwrap(), "fd00::2".parse().ok());
+    let ipv6 = Ipv6Config::Static { address, prefix: 64, gateway };
+    let mut stack = Stack::new(&StackConfig { ipv4, ipv6 }, &mut world.card, 7, now).unwrap();
+    for nobody in ["0.0.0.0", "::"] {
+        assert_eq!(stack.ping(nobody.parse().unwrap(), 1, now), Err(Error::Unreachable));
+    }
 }
 
 #[test]
