@@ -273,8 +273,17 @@ impl Reader<'_> {
                 return error("network.dns", "only for kind nat".to_owned());
             }
         }
-        let Some(name) = &management.network else { return Ok(()) };
         let at = section_at("management").unwrap_or(0);
+        // Without an address to go with, it would be ignored.
+        if management.gateway.is_some() && !matches!(management.ipv4, Addressing::Static(_)) {
+            let problem = "only with an address in ipv4".to_owned();
+            return Err(self.document.error(at, "management.gateway", problem));
+        }
+        if management.gateway6.is_some() && !matches!(management.ipv6, Addressing::Static(_)) {
+            let problem = "only with an address in ipv6".to_owned();
+            return Err(self.document.error(at, "management.gateway6", problem));
+        }
+        let Some(name) = &management.network else { return Ok(()) };
         match networks.iter().find(|network| network.name == *name).map(|network| network.kind) {
             Some(NetworkKind::HostOnly | NetworkKind::Bridged) => Ok(()),
             Some(NetworkKind::Isolated | NetworkKind::Nat) => {
@@ -366,9 +375,11 @@ fn count(found: &Found<'_>, range: RangeInclusive<u16>) -> Result<usize, Refusal
     found.number(range).map(usize::from)
 }
 
-fn address<A: FromStr>(found: &Found<'_>, example: &str) -> Result<A, Refusal> {
-    let address = found.as_text().and_then(|text| text.parse().ok());
-    address.ok_or_else(|| found.refuse(&format!("an address, such as \"{example}\"")))
+/// The address of one host.
+fn address<A: Host>(found: &Found<'_>, example: &str) -> Result<A, Refusal> {
+    let address: Option<A> = found.as_text().and_then(|text| text.parse().ok());
+    let address = address.filter(|&address| A::can_be_host(Prefix { address, bits: A::BITS }));
+    address.ok_or_else(|| found.refuse(&format!("the address of a host, such as \"{example}\"")))
 }
 
 fn addressing<A: Host>(

@@ -147,6 +147,27 @@ fn what_cannot_be_an_address_is_refused() {
 }
 
 #[test]
+fn a_gateway_is_a_host_beside_an_address_that_is_given() {
+    let of = |four: &str, six: &str| {
+        format!(
+            "[management]\nipv4 = \"10.0.0.2/24\"\ngateway = \"{four}\"\n\
+             ipv6 = \"fd00::2/64\"\ngateway6 = \"{six}\"\n"
+        )
+    };
+    parse(&of("10.0.0.1", "fe80::1")).unwrap();
+    for gateway in ["0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255", "10.0.0.1/24", ""] {
+        assert!(error(&of(gateway, "fd00::1")).contains("management.gateway"), "{gateway}");
+    }
+    for gateway in ["::", "::1", "ff02::1", "fd00::1/64", "10.0.0.1"] {
+        assert!(error(&of("10.0.0.1", gateway)).contains("management.gateway6"), "{gateway}");
+    }
+    let alone = error("[management]\nipv4 = \"dhcp\"\ngateway = \"10.0.0.1\"\n");
+    assert!(alone.contains("management.gateway: only with an address in ipv4"), "{alone}");
+    let alone = error("[management]\ngateway6 = \"fd00::1\"\n");
+    assert!(alone.contains("management.gateway6: only with an address in ipv6"), "{alone}");
+}
+
+#[test]
 fn names_are_of_one() {
     let user = "[[user]]\nname = \"a\"\nrole = \"viewer\"\n";
     assert!(error(&user.repeat(2)).contains("host.toml:4: user.name: found 'a' twice"));
