@@ -293,8 +293,12 @@ impl<P: ConsolePort> VirtioDevice for Console<P> {
         }
     }
 
-    fn activate(&mut self, features: u64, _: &mut Context<'_>) {
+    fn activate(&mut self, features: u64, context: &mut Context<'_>) {
         self.features = features;
+        // Linux reads the size only when it changes; it was known before there was a driver.
+        if features & FEATURE_SIZE != 0 && self.size != TerminalSize::default() {
+            context.config_changed();
+        }
     }
 
     fn notify(&mut self, queue: usize, context: &mut Context<'_>) -> More {

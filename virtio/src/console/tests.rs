@@ -156,6 +156,18 @@ fn the_size_is_in_the_configuration() {
 }
 
 #[test]
+fn a_driver_that_comes_later_hears_of_the_size() {
+    let mut guest = Guest::powered_on(Console::new(End::default(), []), Taste::default());
+    let size = TerminalSize { columns: 132, rows: 43 };
+    guest.device.call(|console, context| console.resize(size, context));
+    guest.start();
+    assert_eq!(guest.get(register::INTERRUPT_STATUS) & 2, 2);
+    assert_eq!((guest.config(0, Width::B2), guest.config(2, Width::B2)), (132, 43));
+    // Without a terminal there is nothing to hear.
+    assert_eq!(plain().get(register::INTERRUPT_STATUS) & 2, 0);
+}
+
+#[test]
 fn a_console_of_one_port_has_no_control_queues() {
     let mut guest = plain();
     assert_eq!(guest.queues.len(), 2);
