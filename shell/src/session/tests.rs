@@ -435,6 +435,11 @@ fn expect_finds_each_text_once_and_says_what_it_saw_instead() {
         user.waits(5 * SECOND),
         "error: vm 1 'linux' has run for 5 s without showing 'login: '; its last line is 'Password:'\r\nroost> "
     );
+    user.types("vm expect web 'login: ' --timeout 5s\r");
+    assert_eq!(
+        user.waits(5 * SECOND),
+        "error: vm 2 'web' is created after 5 s without showing 'login: '\r\nroost> "
+    );
     user.types("vm expect linux '# '\r");
     user.host.prints(1, format!("{}\r\n# ", "x".repeat(5000)));
     assert_eq!(user.waits(SECOND), "roost> ");

@@ -4,7 +4,7 @@ use super::{Progress, Task};
 use crate::amount::Span;
 use crate::context::Context;
 use crate::error::Error;
-use crate::host::{Cursor, VmId};
+use crate::host::{Cursor, VmId, VmState};
 use crate::matcher::Matcher;
 use alloc::format;
 use alloc::string::String;
@@ -76,8 +76,17 @@ impl Task for Expect {
         match state {
             None => Err(self.failed("was destroyed")),
             Some(state) if state.has_ended() => Err(self.failed(state.name())),
-            Some(_) if context.now >= self.until => {
-                Err(self.failed(&format!("has run for {}", Span(self.timeout))))
+            Some(state) if context.now >= self.until => {
+                let timeout = Span(self.timeout);
+                Err(self.failed(&match state {
+                    VmState::Running => format!("has run for {timeout}"),
+                    // Nobody started it, for one.
+                    VmState::Created
+                    | VmState::Loading
+                    | VmState::Paused
+                    | VmState::Stopped
+                    | VmState::Crashed => format!("is {state} after {timeout}"),
+                }))
             }
             Some(_) => Ok(Progress::Waiting),
         }
