@@ -182,8 +182,12 @@ fn compare(has: Option<Role>, needed: Role, on: &str, what: &str) -> Result<(), 
     if has >= Some(needed) {
         return Ok(());
     }
-    let has = has.map_or("nothing here", Role::name);
-    Err(Error::Forbidden(format!("'{what}' needs the role {needed}{on}; you are {has}")))
+    let has = match has {
+        Some(role) => format!("you are {role}"),
+        None if on.is_empty() => "you have none on the machine".into(),
+        None => "you have none".into(),
+    };
+    Err(Error::Forbidden(format!("'{what}' needs the role {needed}{on}; {has}")))
 }
 
 /// The command as others may read it: without what may be secret, such as text that is typed on a console. What is no

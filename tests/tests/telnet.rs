@@ -218,7 +218,9 @@ fn who_may_not_is_told_what_it_takes(machine: Machine) {
     assert!(run(&mut granted, "vm info hello").contains("no VM 'hello': 'vm list' shows idle"));
     assert!(!run(&mut granted, "vm pause idle").contains("error"));
     assert_eq!(roost.state("idle"), "paused");
-    assert!(run(&mut granted, "mem").contains("needs the role viewer; you are nothing here"));
+    assert!(
+        run(&mut granted, "mem").contains("needs the role viewer; you have none on the machine")
+    );
     let audit = roost.succeed("audit");
     assert!(audit.contains("vera from 10.0.2.2: command refused: vm stop idle"), "{audit}");
     // An administrator ends the machine from afar, and all are told.

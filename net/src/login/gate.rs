@@ -94,7 +94,7 @@ impl Rejected {
         match self {
             Self::NoUsers => "nobody can log in",
             Self::Network => "its network is not allowed",
-            Self::LockedOut => "its address is locked out",
+            Self::LockedOut => "too many wrong passwords from this address",
             Self::Strangers => "too many connections without login",
         }
     }

@@ -110,7 +110,7 @@ fn a_grant_is_for_one_vm_and_others_do_not_exist() {
     assert_eq!(answer(&mut web, "vcpu list").lines().count(), 2);
     assert_eq!(
         answer(&mut web, "vm destroy web"),
-        "error: 'vm destroy' needs the role operator; you are nothing here\n"
+        "error: 'vm destroy' needs the role operator; you have none on the machine\n"
     );
     assert_eq!(web.types("vm info \t").replace("vm info ", ""), "web ");
     assert_eq!(web.host.orders, ["start 2"]);
