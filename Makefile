@@ -21,7 +21,11 @@ FUZZ ?=
 FUZZ_SECONDS ?= 60
 # Where a UART is if there is no device tree to say so: QEMU's. For another board, `make build ROOST_EARLYCON=0x...`, or empty.
 ROOST_EARLYCON ?= 0x09000000
-export FUZZ_SECONDS ARCH ARCHES MACHINE CPUS MEM GIC CPU CMD APPEND DISK NET ROOST_EARLYCON
+# What it is built from, for `version` and the metrics; nothing outside of a clone.
+ifeq ($(origin ROOST_COMMIT),undefined)
+ROOST_COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+endif
+export ROOST_COMMIT FUZZ_SECONDS ARCH ARCHES MACHINE CPUS MEM GIC CPU CMD APPEND DISK NET ROOST_EARLYCON
 
 TARGET_aarch64 := aarch64-unknown-none-softfloat
 TARGET_x86_64 := x86_64-unknown-none
