@@ -67,6 +67,17 @@ fn floating_point_registers_belong_to_the_guest_that_set_them(machine: Machine) 
     roost.power_off();
 }
 
+fn interrupts_come_between_the_steps_of_a_repeated_instruction(machine: Machine) {
+    let mut roost =
+        machine.cpus(1).probe("other", "test=spin").probe("repeat", "test=repeat").boot();
+    roost.start("other");
+    roost.start("repeat");
+    roost.wait_for_text("repeat", "probe: done");
+    let log = roost.log("repeat");
+    assert!(log.contains("probe: ok repeat"), "{log}");
+    roost.power_off();
+}
+
 fn every_form_of_an_image_boots(machine: Machine) {
     let arch = machine.arch();
     let machine = ["elf", "bin", "elf.gz"].iter().fold(machine, |machine, form| {
@@ -131,6 +142,7 @@ machine_tests::tests! {
         a_guest_passes_on_four_cpus = a_guest_passes(Machine::svm().cpus(4));
         a_guest_passes_on_four_plain_cpus = a_guest_passes(Machine::svm().cpu(Cpu::Plain).cpus(4));
         floating_point_registers_belong_to_the_guest_that_set_them(Machine::svm());
+        interrupts_come_between_the_steps_of_a_repeated_instruction(Machine::svm());
         every_form_of_an_image_boots(Machine::svm());
         a_guest_of_real_mode_runs(Machine::svm());
         a_guest_is_reset_by_the_keyboard_controller(Machine::svm());

@@ -54,6 +54,7 @@ mod virt_stubs {
     core::arch::global_asm!(
         include_str!("virt.S"),
         svm_registers = const offset_of!(Block, registers),
+        svm_shadow = const Block::SHADOW,
         host_rsp = const offset_of!(Registers, host_rsp),
         host_rsp_field = const vmcs::host::RSP,
     );

@@ -41,6 +41,8 @@
 // SVM. RAX: the physical address of the VMCB, which has RAX and RSP; the other registers are in the page behind it. RAX is what it
 // was after the exit, too. The global interrupt flag is clear before and after, so that nothing is taken between STI and CLI;
 // RFLAGS.IF lets interrupts end the guest's run (15.21.1).
+// QEMU 7.2 gives the guest the shadow of STI that the host has, and not that of the VMCB (15.21.5). A REP with its trap flag set never
+// leaves it there, and each exit tells of a shadow in which the guest never was. So the host has one where the guest has.
 .global roost_svm_enter
 roost_svm_enter:
     push    rbx
@@ -48,7 +50,10 @@ roost_svm_enter:
     guest_general_load rax + {svm_registers}
     mov     rdi, [rax + {svm_registers} + 56]
     sti
-    vmrun   rax
+    test    byte ptr [rax + {svm_shadow}], 1
+    jz      1f
+    sti
+1:  vmrun   rax
     cli
     guest_general_store rax + {svm_registers}
     pop     rbp

@@ -12,6 +12,7 @@ mod msrs;
 mod nested;
 mod nmi;
 mod ports;
+mod repeat;
 mod reset;
 mod self_modifying;
 mod timer;
@@ -39,6 +40,7 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     ("ports", ports::run),
     ("ports-write", ports::write),
     ("ports-string", ports::string),
+    ("repeat", repeat::run),
     ("reset-keyboard", reset::keyboard),
     ("self-modifying", self_modifying::run),
     ("timer", timer::run),

@@ -31,6 +31,7 @@ use crate::exit::Exit;
 use crate::guest::{GuestMemory, GuestPhysAddr, Width};
 use crate::ram::GuestFrames;
 use alloc::sync::Arc;
+use core::mem::offset_of;
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 use nmi::Nmi;
@@ -70,6 +71,12 @@ pub(in crate::arch::x86_64) struct SvmCpu {
 pub(in crate::arch::x86_64) struct Block {
     vmcb: Vmcb,
     pub(in crate::arch::x86_64) registers: Registers,
+}
+
+impl Block {
+    /// Where the guest's interrupt shadow is, in bytes from the beginning.
+    pub(in crate::arch::x86_64) const SHADOW: usize =
+        offset_of!(Self, vmcb) + offset_of!(Vmcb, control.interrupt_shadow);
 }
 
 /// Where vCPUs are that are not loaded.

@@ -126,7 +126,7 @@ pub struct Control {
     reserved_05d: [u8; 3],
     /// [`virtual_interrupt`](super::virtual_interrupt).
     pub virtual_interrupt: u64,
-    /// Bit 0: the guest is in an interrupt shadow. QEMU 7.2 saves it, and does not load it.
+    /// Bit 0: the guest is in an interrupt shadow. QEMU 7.2 saves it, and loads that of the host: see virt.S.
     pub interrupt_shadow: u64,
     /// Why the guest exited.
     pub exit_code: u64,
