@@ -218,9 +218,10 @@ fn labels(line: &str, notes: &mut Vec<String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plugs::disk::Pages;
     use alloc::collections::BTreeMap;
     use alloc::sync::Arc;
-    use virtio::disk::{Access, Cache, Disk, Geometry, Request, Submitted};
+    use virtio::disk::overlay::RamDisk;
     use volume::catalogue::Catalogue;
 
     #[test]
@@ -234,29 +235,6 @@ mod tests {
         assert!(notes.iter().all(|note| note.contains("partition:LABEL")), "{notes:?}");
     }
 
-    /// The partition of a bundle, of which nobody reads.
-    struct Unread;
-
-    impl Disk for Unread {
-        fn geometry(&self) -> Geometry {
-            Geometry {
-                sectors: 0,
-                block_bytes: 512,
-                physical_exponent: 0,
-                minimum_blocks: 0,
-                optimal_blocks: 0,
-                access: Access::ReadOnly,
-                cache: Cache::WriteThrough,
-                discard: None,
-                write_zeroes: None,
-            }
-        }
-
-        fn submit(&self, _: Request) -> Submitted {
-            Submitted::Later
-        }
-    }
-
     #[test]
     fn the_hosts_own_configuration_is_no_vms_also_by_its_full_name() {
         let configs = ["host", "linux"].map(|name| (name.to_owned(), b"secret".to_vec()));
@@ -267,7 +245,8 @@ mod tests {
             autostart: None,
             notes: Vec::new(),
         };
-        let stored = Stored::new("roost", catalogue, Arc::new(Unread));
+        let partition = Arc::new(RamDisk::empty(Pages, 0).unwrap());
+        let stored = Stored::new("roost", catalogue, partition);
         let bundles = Bundles { initrd: Bundle::default(), stored: Vec::from([stored]) };
         assert!(bundles.config("linux").is_ok() && bundles.config("partition:roost/linux").is_ok());
         for name in ["host", "host.toml", "partition:roost/host", "partition:roost/host.toml"] {

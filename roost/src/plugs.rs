@@ -3,7 +3,7 @@
 
 mod balloon;
 mod console;
-mod disk;
+pub(crate) mod disk;
 mod entropy;
 mod net;
 

@@ -239,7 +239,7 @@ fn with_access<I: Image + 'static>(
 }
 
 /// The machine's RAM, page by page.
-struct Pages;
+pub(crate) struct Pages;
 
 impl PageStore for Pages {
     type Page = Page;
